@@ -74,9 +74,6 @@ impl fmt::Debug for CloseCode {
     }
 }
 
-/// Longest reason in a Close frame, in bytes: a control payload of 125 (RFC 6455 §5.5) less the code.
-pub const MAX_REASON: usize = 123;
-
 /// What a Close frame says: a code and a reason, or nothing (RFC 6455 §5.5.1).
 ///
 /// A received frame borrows its reason from the caller's input.
@@ -87,7 +84,10 @@ pub struct CloseFrame<'a> {
 }
 
 impl<'a> CloseFrame<'a> {
-    /// A Close frame with a code and a reason (may be empty), which is cut to [`MAX_REASON`] bytes at a
+    /// Longest reason, in bytes: a control payload of 125 (RFC 6455 §5.5) less the code.
+    pub const MAX_REASON: usize = 123;
+
+    /// A Close frame with a code and a reason (may be empty), which is cut to [`MAX_REASON`](Self::MAX_REASON) bytes at a
     /// character boundary.
     pub fn new(code: CloseCode, reason: impl Into<Cow<'a, str>>) -> Self {
         Self { code: Some(code), reason: cut(reason.into()) }
@@ -105,7 +105,7 @@ impl<'a> CloseFrame<'a> {
         self.code
     }
 
-    /// The reason, at most [`MAX_REASON`] bytes; empty where there is none.
+    /// The reason, at most [`MAX_REASON`](Self::MAX_REASON) bytes; empty where there is none.
     #[must_use]
     pub fn reason(&self) -> &str {
         &self.reason
@@ -120,10 +120,10 @@ impl<'a> CloseFrame<'a> {
 
 /// "Each frame's payload MUST be 125 bytes or less" (§5.5), and the reason must stay valid UTF-8.
 fn cut(reason: Cow<'_, str>) -> Cow<'_, str> {
-    if reason.len() <= MAX_REASON {
+    if reason.len() <= CloseFrame::MAX_REASON {
         return reason;
     }
-    let end = (0..=MAX_REASON).rev().find(|&i| reason.is_char_boundary(i)).unwrap_or(0);
+    let end = (0..=CloseFrame::MAX_REASON).rev().find(|&i| reason.is_char_boundary(i)).unwrap_or(0);
     match reason {
         Cow::Borrowed(reason) => Cow::Borrowed(&reason[..end]),
         Cow::Owned(mut reason) => {
@@ -144,7 +144,7 @@ mod tests {
         let long = "é".repeat(62); // 124 bytes: the last character does not fit whole
         assert_eq!(CloseFrame::new(code, long.as_str()).reason(), "é".repeat(61));
         assert_eq!(CloseFrame::new(code, long).reason(), "é".repeat(61));
-        let fits = "x".repeat(MAX_REASON);
+        let fits = "x".repeat(CloseFrame::MAX_REASON);
         assert_eq!(CloseFrame::new(code, fits.as_str()).reason(), fits);
         assert_eq!(CloseFrame::new(code, "").reason(), "");
     }

@@ -3,9 +3,10 @@
 use core::fmt;
 
 use crate::close::CloseFrame;
+use crate::inline::Inline;
 
 /// Longest payload of a control frame, in bytes (RFC 6455 §5.5).
-pub const MAX_CONTROL_PAYLOAD: usize = 125;
+pub(crate) const MAX_CONTROL_PAYLOAD: usize = 125;
 
 /// A control frame that the protocol wants sent: the Pong to a Ping, or a Close (RFC 6455 §5.5).
 ///
@@ -16,28 +17,27 @@ pub const MAX_CONTROL_PAYLOAD: usize = 125;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Reply {
     close: bool,
-    len: u8,
-    payload: [u8; MAX_CONTROL_PAYLOAD],
+    payload: Inline<MAX_CONTROL_PAYLOAD>,
 }
 
 impl Reply {
     /// The Pong to a Ping: "identical 'Application data' as found in the message body of the Ping frame being
     /// replied to" (§5.5.3). `ping` was checked to be at most 125 bytes when it was received.
     pub(crate) fn pong(ping: &[u8]) -> Self {
-        let mut reply = Self { close: false, len: 0, payload: [0; MAX_CONTROL_PAYLOAD] };
-        reply.extend(ping);
-        reply
+        let mut payload = Inline::new();
+        payload.extend(ping);
+        Self { close: false, payload }
     }
 
     /// A Close, with the frame's code and reason.
     #[must_use]
     pub fn close(frame: &CloseFrame<'_>) -> Self {
-        let mut reply = Self { close: true, len: 0, payload: [0; MAX_CONTROL_PAYLOAD] };
+        let mut payload = Inline::new();
         if let Some(code) = frame.code() {
-            reply.extend(&code.as_u16().to_be_bytes());
-            reply.extend(frame.reason().as_bytes());
+            payload.extend(&code.as_u16().to_be_bytes());
+            payload.extend(frame.reason().as_bytes());
         }
-        reply
+        Self { close: true, payload }
     }
 
     /// Whether this is a Close (else it is a Pong).
@@ -49,14 +49,7 @@ impl Reply {
     /// The payload of the control frame, at most 125 bytes.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
-        &self.payload[..usize::from(self.len)]
-    }
-
-    fn extend(&mut self, bytes: &[u8]) {
-        for (to, &from) in self.payload[usize::from(self.len)..].iter_mut().zip(bytes) {
-            *to = from;
-            self.len += 1;
-        }
+        self.payload.as_bytes()
     }
 }
 

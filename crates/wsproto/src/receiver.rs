@@ -1,0 +1,523 @@
+//! Bytes in, events out: the direction from the peer to us, with no knowledge of the other.
+
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::close::{CloseCode, CloseFrame};
+use crate::error::RemoteProtocolError;
+use crate::event::{Data, Event, Message, MessageKind, Ping, Pong};
+use crate::extension::{DecoderStack, End, FrameInfo};
+use crate::frame::header::FrameStart;
+use crate::frame::{FrameHeader, MAX_HEADER, Mask, Opcode, Role, Rsv};
+use crate::inline::Inline;
+use crate::input::Input;
+use crate::limits::Limits;
+use crate::reply::MAX_CONTROL_PAYLOAD;
+use crate::utf8::{self, Next, Unfinished};
+
+type Result<T> = core::result::Result<T, RemoteProtocolError>;
+
+/// The receiving half of a connection.
+///
+/// It keeps what the input cut in two (a header of ≤ 14 bytes, a control payload of ≤ 125, a character of ≤ 3)
+/// and nothing else that arrives, so it cannot grow.
+pub struct Receiver {
+    role: Role,
+    limits: Limits,
+    phase: Phase,
+    header: Inline<MAX_HEADER>,
+    control: Inline<MAX_CONTROL_PAYLOAD>,
+    character: Unfinished,
+    message: Option<MessageSoFar>,
+    decoders: Option<Box<DecoderStack>>,
+}
+
+/// What the next byte belongs to.
+#[derive(Clone, Copy)]
+enum Phase {
+    Header,
+    Control { opcode: Opcode, len: usize, mask: Option<Mask> },
+    Payload(Payload),
+    Closed,
+    Failed(RemoteProtocolError),
+}
+
+/// The rest of a data frame.
+#[derive(Clone, Copy)]
+struct Payload {
+    kind: MessageKind,
+    /// Bytes that were not consumed yet.
+    left: u64,
+    mask: Option<Mask>,
+    fin: bool,
+    /// Whether a decoder takes part.
+    encoded: bool,
+    /// Whether the decoder has more to give for what it consumed.
+    more: bool,
+}
+
+/// The message in progress: between its first frame and its last.
+#[derive(Clone, Copy)]
+struct MessageSoFar {
+    kind: MessageKind,
+    /// Bytes so far, after decoding; of a frame that is not encoded, all from its header on.
+    len: u64,
+    fragments: u64,
+    /// Whether its first frame was encoded.
+    encoded: bool,
+}
+
+impl Receiver {
+    pub(crate) fn new(role: Role, decoders: Option<Box<DecoderStack>>, limits: Limits) -> Self {
+        Self {
+            role,
+            limits,
+            phase: Phase::Header,
+            header: Inline::new(),
+            control: Inline::new(),
+            character: Unfinished::none(),
+            message: None,
+            decoders,
+        }
+    }
+
+    /// The next event from the input, or `None` where it takes more bytes; see
+    /// [`Connection::receive`](crate::Connection::receive).
+    ///
+    /// # Errors
+    ///
+    /// The peer's. The same again at each further call.
+    pub fn receive<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Event<'b>>> {
+        let event = self.step(input);
+        if let Err(error) = event {
+            self.phase = Phase::Failed(error);
+        }
+        event
+    }
+
+    /// Notes that the transport has ended.
+    ///
+    /// # Errors
+    ///
+    /// [`UnexpectedEof`](RemoteProtocolError::UnexpectedEof) where no Close came before, or the error that the
+    /// connection failed with.
+    pub fn receive_eof(&mut self) -> Result<()> {
+        let error = match self.phase {
+            Phase::Closed => return Ok(()),
+            Phase::Failed(error) => error,
+            _ => RemoteProtocolError::UnexpectedEof,
+        };
+        self.phase = Phase::Failed(error);
+        Err(error)
+    }
+
+    /// Whether nothing more will come: a Close was received, or the connection failed.
+    #[must_use]
+    pub const fn is_closed(&self) -> bool {
+        matches!(self.phase, Phase::Closed | Phase::Failed(_))
+    }
+
+    /// What the connection failed with, if it did.
+    #[must_use]
+    pub const fn error(&self) -> Option<RemoteProtocolError> {
+        match self.phase {
+            Phase::Failed(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Which end this is.
+    #[must_use]
+    pub const fn role(&self) -> Role {
+        self.role
+    }
+
+    fn step<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Event<'b>>> {
+        loop {
+            match self.phase {
+                Phase::Header => {
+                    let Some(header) = self.read_header(input)? else { return Ok(None) };
+                    self.begin_frame(header)?;
+                }
+                Phase::Control { opcode, len, mask } => return self.read_control(opcode, len, mask, input),
+                Phase::Payload(payload) if !payload.encoded => return self.read_payload(payload, input),
+                Phase::Payload(payload) => match self.decode(payload, input)? {
+                    None if input.is_empty() && !self.has_more() => return Ok(None),
+                    None => {}
+                    event => return Ok(event),
+                },
+                Phase::Closed => {
+                    // "After receiving a Close frame, [...] discard any further data received" (§1.4).
+                    input.take(input.len());
+                    return Ok(None);
+                }
+                Phase::Failed(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The header at the start of the input, which continues the one in progress.
+    #[inline]
+    fn read_header(&mut self, input: &mut Input<'_>) -> Result<Option<FrameHeader>> {
+        if self.header.is_empty() {
+            if let Some((header, len)) = self.judge_header(input.remaining())? {
+                input.take(len);
+                return Ok(Some(header));
+            }
+        }
+        let before = self.header.len();
+        self.header.extend(input.remaining());
+        let Some((header, len)) = self.judge_header(self.header.as_bytes())? else {
+            input.take(self.header.len() - before);
+            return Ok(None);
+        };
+        input.take(len - before);
+        self.header.clear();
+        Ok(Some(header))
+    }
+
+    /// Reads a header and judges it as early as its bytes allow: the first two together, then the length.
+    #[inline]
+    fn judge_header(&self, bytes: &[u8]) -> Result<Option<(FrameHeader, usize)>> {
+        let [b0, b1, rest @ ..] = bytes else { return Ok(None) };
+        let start = FrameStart::decode(*b0, *b1)?;
+        self.judge_start(start)?;
+        let Some((len, rest)) = start.payload_len(rest)? else { return Ok(None) };
+        self.judge_len(start, len)?;
+        let Some((mask, rest)) = start.mask(rest) else { return Ok(None) };
+        let header = FrameHeader { fin: start.fin, rsv: start.rsv, opcode: start.opcode, mask, len };
+        Ok(Some((header, bytes.len() - rest.len())))
+    }
+
+    #[inline]
+    fn judge_start(&self, start: FrameStart) -> Result<()> {
+        let negotiated = match &self.decoders {
+            Some(decoders) if !start.opcode.is_control() => decoders.rsv(),
+            _ => Rsv::NONE,
+        };
+        if !negotiated.contains(start.rsv) {
+            return Err(RemoteProtocolError::ReservedBits);
+        }
+        match (self.role, start.masked) {
+            (Role::Server, false) => return Err(RemoteProtocolError::Unmasked),
+            (Role::Client, true) => return Err(RemoteProtocolError::Masked),
+            _ => {}
+        }
+        let fragments = match (start.opcode, &self.message) {
+            (Opcode::Continuation, None) => return Err(RemoteProtocolError::UnexpectedContinuation),
+            (Opcode::Text | Opcode::Binary, Some(_)) => return Err(RemoteProtocolError::MessageUnfinished),
+            (Opcode::Continuation, Some(message)) => message.fragments,
+            _ => 0,
+        };
+        let limit = self.limits.fragments_limit();
+        if fragments >= limit { Err(RemoteProtocolError::TooManyFragments { limit }) } else { Ok(()) }
+    }
+
+    #[inline]
+    fn judge_len(&self, start: FrameStart, len: u64) -> Result<()> {
+        let encoded = start.rsv != Rsv::NONE || self.message.is_some_and(|message| message.encoded);
+        let limit = if encoded { self.limits.encoded_frame_limit() } else { self.limits.frame_limit() };
+        if len > limit && !start.opcode.is_control() {
+            return Err(RemoteProtocolError::FrameTooBig { limit: self.limits.frame_limit() });
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn begin_frame(&mut self, header: FrameHeader) -> Result<()> {
+        let mask = header.mask.map(Mask::new);
+        let mut message = match header.opcode {
+            Opcode::Text => MessageSoFar::new(MessageKind::Text),
+            Opcode::Binary => MessageSoFar::new(MessageKind::Binary),
+            Opcode::Continuation => self.message.ok_or(RemoteProtocolError::UnexpectedContinuation)?,
+            opcode => {
+                // The length was judged: at most 125.
+                self.phase = Phase::Control { opcode, len: usize::try_from(header.len).unwrap_or(0), mask };
+                return Ok(());
+            }
+        };
+        message.fragments += 1;
+        let first = header.opcode != Opcode::Continuation;
+        let encoded = match &mut self.decoders {
+            None => false,
+            Some(decoders) => {
+                let frame = FrameInfo { kind: message.kind, first, last: header.fin };
+                decoders.start_frame(frame, header.rsv).map_err(RemoteProtocolError::Extension)?
+            }
+        };
+        if first {
+            message.encoded = encoded;
+        }
+        if !encoded {
+            message.len = match message.len.checked_add(header.len) {
+                Some(len) if len <= self.limits.message_limit() => len,
+                _ => return Err(self.message_too_big()),
+            };
+        }
+        self.message = Some(message);
+        let (kind, left, fin) = (message.kind, header.len, header.fin);
+        self.phase = Phase::Payload(Payload { kind, left, mask, fin, encoded, more: false });
+        Ok(())
+    }
+
+    const fn message_too_big(&self) -> RemoteProtocolError {
+        RemoteProtocolError::MessageTooBig { limit: self.limits.message_limit() }
+    }
+
+    /// Whether the decoder has more to give, without any input.
+    const fn has_more(&self) -> bool {
+        matches!(self.phase, Phase::Payload(Payload { more: true, .. }))
+    }
+
+    fn read_control<'b>(
+        &mut self,
+        opcode: Opcode,
+        len: usize,
+        mut mask: Option<Mask>,
+        input: &mut Input<'b>,
+    ) -> Result<Option<Event<'b>>> {
+        let missing = len - self.control.len();
+        let bytes = input.take(missing.min(input.len()));
+        unmask(&mut mask, bytes);
+        let payload = if bytes.len() == len {
+            Cow::Borrowed(&*bytes)
+        } else {
+            self.control.extend(bytes);
+            if self.control.len() < len {
+                self.phase = Phase::Control { opcode, len, mask };
+                return Ok(None);
+            }
+            let payload = Cow::Owned(self.control.as_bytes().to_vec());
+            self.control.clear();
+            payload
+        };
+        self.phase = Phase::Header;
+        Ok(Some(match opcode {
+            Opcode::Ping => Event::Ping(Ping { payload }),
+            Opcode::Close => {
+                let frame = close_frame(payload)?;
+                self.phase = Phase::Closed;
+                Event::Close(frame)
+            }
+            _ => Event::Pong(Pong { payload }),
+        }))
+    }
+
+    fn read_payload<'b>(&mut self, mut payload: Payload, input: &mut Input<'b>) -> Result<Option<Event<'b>>> {
+        if !self.character.is_empty() {
+            return self.read_character(payload, input);
+        }
+        let len = usize::try_from(payload.left).unwrap_or(usize::MAX).min(input.len());
+        if len == 0 && payload.left > 0 {
+            return Ok(None);
+        }
+        let bytes = input.take(len);
+        unmask(&mut payload.mask, bytes);
+        payload.left -= len as u64;
+        match payload.kind {
+            MessageKind::Binary => Ok(self.deliver(Data::Binary(Cow::Borrowed(bytes)), payload)),
+            MessageKind::Text => {
+                let (head, tail) = utf8::split_unfinished(bytes);
+                self.character = Unfinished::new(tail);
+                let text = utf8::validate(head);
+                self.deliver_text(text.map(Cow::Borrowed).map_err(Cow::Borrowed), payload)
+            }
+        }
+    }
+
+    /// Finishes the character that the input, or the end of a frame, cut in two; byte by byte, so that the rest
+    /// of the input can be borrowed.
+    fn read_character<'b>(&mut self, mut payload: Payload, input: &mut Input<'b>) -> Result<Option<Event<'b>>> {
+        while payload.left > 0 && !input.is_empty() {
+            let byte = input.take(1);
+            unmask(&mut payload.mask, byte);
+            payload.left -= 1;
+            match self.character.push(byte[0]) {
+                Next::Unfinished => {}
+                Next::Finished(character) => return self.deliver_text(Ok(Cow::Owned(character)), payload),
+                Next::Invalid => return Err(RemoteProtocolError::InvalidUtf8),
+            }
+        }
+        self.phase = Phase::Payload(payload);
+        if payload.left > 0 { Ok(None) } else { self.deliver_text(Ok(Cow::Borrowed("")), payload) }
+    }
+
+    /// Decodes one piece. The input is unmasked for it, and what the decoder leaves is masked again, so that the
+    /// rest of the input stays as the peer sent it.
+    fn decode<'b>(&mut self, mut payload: Payload, input: &mut Input<'b>) -> Result<Option<Event<'b>>> {
+        let left = usize::try_from(payload.left).unwrap_or(usize::MAX);
+        let len = left.min(input.len()).min(MAX_PIECE);
+        if len == 0 && left > 0 && !payload.more {
+            return Ok(None);
+        }
+        let end = match (len == left, payload.fin) {
+            (false, _) => End::No,
+            (true, false) => End::Frame,
+            (true, true) => End::Message,
+        };
+        let (Some(decoders), Some(message)) = (&mut self.decoders, &mut self.message) else { return Ok(None) };
+        let room = self.limits.message_limit().saturating_sub(message.len);
+        // An unfinished character stands in front of what continues it.
+        let front = self.character.as_bytes().len();
+        let mut output = vec![0; front + space(len, payload.more, room)];
+        output[..front].copy_from_slice(self.character.as_bytes());
+
+        let piece = input.peek(len);
+        let mut mask = payload.mask;
+        unmask(&mut mask, piece);
+        let progress = decoders.decode(piece, end, &mut output[front..]).map_err(RemoteProtocolError::Extension)?;
+        if let Some(mask) = &mut payload.mask {
+            mask.skip(progress.consumed);
+            let mut again = *mask;
+            again.apply(&mut piece[progress.consumed..]);
+        }
+        input.take(progress.consumed);
+        payload.left -= progress.consumed as u64;
+        payload.more = progress.more;
+
+        let produced = u64::try_from(progress.produced).unwrap_or(u64::MAX);
+        message.len = message.len.saturating_add(produced.min(room));
+        output.truncate(front + progress.produced);
+        if produced > room {
+            output.truncate(output.len() - 1); // `space` is at most one byte more than there is room for
+            return self.deliver_up_to_limit(output, payload.kind);
+        }
+        match payload.kind {
+            MessageKind::Binary => Ok(self.deliver(Data::Binary(Cow::Owned(output)), payload)),
+            MessageKind::Text => {
+                let text = self.decoded_text(output);
+                self.deliver_text(text, payload)
+            }
+        }
+    }
+
+    /// Delivers the last piece that the limit allows; then the connection fails.
+    fn deliver_up_to_limit<'b>(&mut self, output: Vec<u8>, kind: MessageKind) -> Result<Option<Event<'b>>> {
+        let error = self.message_too_big();
+        match kind {
+            MessageKind::Binary => self.deliver_last(Data::Binary(Cow::Owned(output)), error),
+            MessageKind::Text => match self.decoded_text(output) {
+                Ok(text) => self.deliver_last(Data::Text(text), error),
+                Err(text) => self.deliver_last(Data::Text(text), RemoteProtocolError::InvalidUtf8),
+            },
+        }
+    }
+
+    /// Decoded bytes as text, less an unfinished character at the end; or the valid text (`Err`) in front of what
+    /// is not.
+    fn decoded_text<'b>(&mut self, output: Vec<u8>) -> core::result::Result<Cow<'b, str>, Cow<'b, str>> {
+        self.character = Unfinished::none();
+        String::from_utf8(output).map(Cow::Owned).or_else(|error| {
+            let (valid, unfinished) = (error.utf8_error().valid_up_to(), error.utf8_error().error_len().is_none());
+            let mut bytes = error.into_bytes();
+            if unfinished {
+                self.character = Unfinished::new(&bytes[valid..]);
+            }
+            bytes.truncate(valid);
+            let head = Cow::Owned(String::from_utf8(bytes).unwrap_or_default());
+            if unfinished { Ok(head) } else { Err(head) }
+        })
+    }
+
+    /// Delivers a piece of text, or the valid text (`Err`) in front of what is not. A character may still be
+    /// unfinished, unless the message is at its end.
+    fn deliver_text<'b>(
+        &mut self,
+        text: core::result::Result<Cow<'b, str>, Cow<'b, str>>,
+        payload: Payload,
+    ) -> Result<Option<Event<'b>>> {
+        match text {
+            Ok(text) if self.character.is_empty() || !(payload.fin && payload.ended()) => {
+                Ok(self.deliver(Data::Text(text), payload))
+            }
+            Ok(text) | Err(text) => self.deliver_last(Data::Text(text), RemoteProtocolError::InvalidUtf8),
+        }
+    }
+
+    /// Delivers a piece, unless there is nothing in it to tell.
+    fn deliver<'b>(&mut self, data: Data<'b>, payload: Payload) -> Option<Event<'b>> {
+        let frame_finished = payload.ended();
+        let message_finished = frame_finished && payload.fin;
+        self.phase = if frame_finished { Phase::Header } else { Phase::Payload(payload) };
+        if message_finished {
+            self.message = None;
+        }
+        if data.as_bytes().is_empty() && !frame_finished {
+            return None;
+        }
+        Some(Event::Message(Message { data, frame_finished, message_finished }))
+    }
+
+    /// Delivers what was valid, if anything was; then the connection fails.
+    fn deliver_last<'b>(&mut self, data: Data<'b>, error: RemoteProtocolError) -> Result<Option<Event<'b>>> {
+        if data.as_bytes().is_empty() {
+            return Err(error);
+        }
+        self.phase = Phase::Failed(error);
+        Ok(Some(Event::Message(Message { data, frame_finished: false, message_finished: false })))
+    }
+}
+
+impl MessageSoFar {
+    const fn new(kind: MessageKind) -> Self {
+        Self { kind, len: 0, fragments: 0, encoded: false }
+    }
+}
+
+impl Payload {
+    const fn ended(&self) -> bool {
+        self.left == 0 && !self.more
+    }
+}
+
+impl fmt::Debug for Receiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let phase = match self.phase {
+            Phase::Header => "between frames",
+            Phase::Control { .. } => "in a control frame",
+            Phase::Payload(_) => "in a data frame",
+            Phase::Closed => "closed",
+            Phase::Failed(_) => "failed",
+        };
+        f.debug_struct("Receiver").field("role", &self.role).field("phase", &phase).finish_non_exhaustive()
+    }
+}
+
+/// Input is decoded in pieces of at most this many bytes, so that little is masked again.
+const MAX_PIECE: usize = 4096;
+
+/// Longest event of decoded data, in bytes.
+const MAX_DECODED: usize = 16 * 1024;
+
+/// How much to decode at a time, in bytes: four times the input, since that is what text compresses to; all that
+/// is allowed where that was not enough; and one byte more than there is room for, to see the excess.
+fn space(input: usize, more: bool, room: u64) -> usize {
+    const LEAST: usize = 512;
+    let wanted = if more { MAX_DECODED } else { (4 * input).clamp(LEAST, MAX_DECODED) };
+    wanted.min(usize::try_from(room).unwrap_or(usize::MAX).saturating_add(1))
+}
+
+fn unmask(mask: &mut Option<Mask>, bytes: &mut [u8]) {
+    if let Some(mask) = mask {
+        mask.apply(bytes);
+    }
+}
+
+/// What the body of a Close frame says (§5.5.1).
+fn close_frame(body: Cow<'_, [u8]>) -> Result<CloseFrame<'_>> {
+    let [a, b, reason @ ..] = &*body else {
+        return if body.is_empty() { Ok(CloseFrame::empty()) } else { Err(RemoteProtocolError::CloseBodyTooShort) };
+    };
+    let number = u16::from_be_bytes([*a, *b]);
+    let code = CloseCode::new(number).ok_or(RemoteProtocolError::InvalidCloseCode(number))?;
+    core::str::from_utf8(reason).map_err(|_| RemoteProtocolError::InvalidCloseReason)?;
+    let reason = match body {
+        Cow::Borrowed(body) => core::str::from_utf8(&body[2..]).map(Cow::Borrowed).unwrap_or_default(),
+        Cow::Owned(mut body) => Cow::Owned(String::from_utf8(body.split_off(2)).unwrap_or_default()),
+    };
+    Ok(CloseFrame::new(code, reason))
+}
