@@ -40,10 +40,19 @@ pub struct Receiver {
 #[derive(Clone, Copy)]
 enum Phase {
     Header,
-    Control { opcode: Opcode, len: usize, mask: Option<Mask> },
+    Control(Control),
     Payload(Payload),
     Closed,
     Failed(RemoteProtocolError),
+}
+
+/// A control frame whose payload is not complete.
+#[derive(Clone, Copy)]
+struct Control {
+    opcode: Opcode,
+    /// Length of the payload: at most 125.
+    len: usize,
+    mask: Option<Mask>,
 }
 
 /// The rest of a data frame.
@@ -136,26 +145,34 @@ impl Receiver {
         self.role
     }
 
+    #[inline]
     fn step<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Event<'b>>> {
         loop {
-            match self.phase {
+            // What begins here mostly ends here: it is stored only where the input ends first.
+            let begun = match self.phase {
                 Phase::Header => {
                     let Some(header) = self.read_header(input)? else { return Ok(None) };
-                    self.begin_frame(header)?;
+                    if header.opcode.is_control() {
+                        return self.read_control(Control::new(header), input);
+                    }
+                    self.begin_frame(header)?
                 }
-                Phase::Control { opcode, len, mask } => return self.read_control(opcode, len, mask, input),
-                Phase::Payload(payload) if !payload.encoded => return self.read_payload(payload, input),
-                Phase::Payload(payload) => match self.decode(payload, input)? {
-                    None if input.is_empty() && !self.has_more() => return Ok(None),
-                    None => {}
-                    event => return Ok(event),
-                },
+                Phase::Payload(payload) => payload,
+                Phase::Control(control) => return self.read_control(control, input),
                 Phase::Closed => {
                     // "After receiving a Close frame, [...] discard any further data received" (§1.4).
                     input.take(input.len());
                     return Ok(None);
                 }
                 Phase::Failed(error) => return Err(error),
+            };
+            if !begun.encoded {
+                return self.read_payload(begun, input);
+            }
+            match self.decode(begun, input)? {
+                None if input.is_empty() && !self.has_more() => return Ok(None),
+                None => {}
+                event => return Ok(event),
             }
         }
     }
@@ -228,17 +245,11 @@ impl Receiver {
     }
 
     #[inline]
-    fn begin_frame(&mut self, header: FrameHeader) -> Result<()> {
-        let mask = header.mask.map(Mask::new);
+    fn begin_frame(&mut self, header: FrameHeader) -> Result<Payload> {
         let mut message = match header.opcode {
             Opcode::Text => MessageSoFar::new(MessageKind::Text),
             Opcode::Binary => MessageSoFar::new(MessageKind::Binary),
-            Opcode::Continuation => self.message.ok_or(RemoteProtocolError::UnexpectedContinuation)?,
-            opcode => {
-                // The length was judged: at most 125.
-                self.phase = Phase::Control { opcode, len: usize::try_from(header.len).unwrap_or(0), mask };
-                return Ok(());
-            }
+            _ => self.message.ok_or(RemoteProtocolError::UnexpectedContinuation)?,
         };
         message.fragments += 1;
         let first = header.opcode != Opcode::Continuation;
@@ -259,9 +270,8 @@ impl Receiver {
             };
         }
         self.message = Some(message);
-        let (kind, left, fin) = (message.kind, header.len, header.fin);
-        self.phase = Phase::Payload(Payload { kind, left, mask, fin, encoded, more: false });
-        Ok(())
+        let mask = header.mask.map(Mask::new);
+        Ok(Payload { kind: message.kind, left: header.len, mask, fin: header.fin, encoded, more: false })
     }
 
     const fn message_too_big(&self) -> RemoteProtocolError {
@@ -273,22 +283,16 @@ impl Receiver {
         matches!(self.phase, Phase::Payload(Payload { more: true, .. }))
     }
 
-    fn read_control<'b>(
-        &mut self,
-        opcode: Opcode,
-        len: usize,
-        mut mask: Option<Mask>,
-        input: &mut Input<'b>,
-    ) -> Result<Option<Event<'b>>> {
-        let missing = len - self.control.len();
+    fn read_control<'b>(&mut self, mut control: Control, input: &mut Input<'b>) -> Result<Option<Event<'b>>> {
+        let missing = control.len - self.control.len();
         let bytes = input.take(missing.min(input.len()));
-        unmask(&mut mask, bytes);
-        let payload = if bytes.len() == len {
+        unmask(&mut control.mask, bytes);
+        let payload = if bytes.len() == control.len {
             Cow::Borrowed(&*bytes)
         } else {
             self.control.extend(bytes);
-            if self.control.len() < len {
-                self.phase = Phase::Control { opcode, len, mask };
+            if self.control.len() < control.len {
+                self.phase = Phase::Control(control);
                 return Ok(None);
             }
             let payload = Cow::Owned(self.control.as_bytes().to_vec());
@@ -296,7 +300,7 @@ impl Receiver {
             payload
         };
         self.phase = Phase::Header;
-        Ok(Some(match opcode {
+        Ok(Some(match control.opcode {
             Opcode::Ping => Event::Ping(Ping { payload }),
             Opcode::Close => {
                 let frame = close_frame(payload)?;
@@ -313,6 +317,7 @@ impl Receiver {
         }
         let len = usize::try_from(payload.left).unwrap_or(usize::MAX).min(input.len());
         if len == 0 && payload.left > 0 {
+            self.phase = Phase::Payload(payload);
             return Ok(None);
         }
         let bytes = input.take(len);
@@ -352,6 +357,7 @@ impl Receiver {
         let left = usize::try_from(payload.left).unwrap_or(usize::MAX);
         let len = left.min(input.len()).min(MAX_PIECE);
         if len == 0 && left > 0 && !payload.more {
+            self.phase = Phase::Payload(payload);
             return Ok(None);
         }
         let end = match (len == left, payload.fin) {
@@ -468,6 +474,14 @@ impl MessageSoFar {
     }
 }
 
+impl Control {
+    fn new(header: FrameHeader) -> Self {
+        // The length was judged: at most 125.
+        let len = usize::try_from(header.len).unwrap_or(MAX_CONTROL_PAYLOAD);
+        Self { opcode: header.opcode, len, mask: header.mask.map(Mask::new) }
+    }
+}
+
 impl Payload {
     const fn ended(&self) -> bool {
         self.left == 0 && !self.more
@@ -478,7 +492,7 @@ impl fmt::Debug for Receiver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let phase = match self.phase {
             Phase::Header => "between frames",
-            Phase::Control { .. } => "in a control frame",
+            Phase::Control(_) => "in a control frame",
             Phase::Payload(_) => "in a data frame",
             Phase::Closed => "closed",
             Phase::Failed(_) => "failed",
