@@ -1,0 +1,78 @@
+//! Agreeing on the extensions (RFC 6455 §9.1), also where the rest of the handshake happened elsewhere.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::error::NegotiationError;
+use super::headers::{ExtensionList, is_token};
+use crate::extension::{Extension, Extensions, Params};
+
+/// For servers: what the client offers, the values of `Sec-WebSocket-Extensions` of its request (one for each header
+/// line), judged by what this server has. Back come the value of the header for the response, if there is to be one, and
+/// the extensions that a connection is made from.
+///
+/// The offers are tried in the client's order of preference; for each name the first that is acceptable wins. One that
+/// claims a reserved bit which another one already has is declined. A header that is malformed offers nothing; a server
+/// that did not check the request before ([`ServerHandshake`](super::ServerHandshake) does) should answer it with 400.
+pub fn server_extensions_handshake<'h>(
+    requested: impl IntoIterator<Item = &'h str>,
+    supported: &[&dyn Extension],
+) -> (Option<String>, Extensions) {
+    let mut extensions = Extensions::none();
+    let mut answers: Vec<Params> = Vec::new();
+    let offers = requested.into_iter().flat_map(ExtensionList::new).collect::<Result<Vec<_>, _>>();
+    for offer in offers.unwrap_or_default() {
+        if answers.iter().any(|answer| answer.name() == offer.name()) {
+            continue;
+        }
+        let named = supported.iter().filter(|extension| extension.name() == offer.name());
+        let answer = named.filter_map(|extension| extension.accept(&offer)).find_map(|(answer, negotiated)| {
+            let writable = answer.name() == offer.name() && is_writable(&answer);
+            (writable && extensions.push(negotiated).is_ok()).then_some(answer)
+        });
+        answers.extend(answer);
+    }
+    ((!answers.is_empty()).then(|| join(&answers)), extensions)
+}
+
+/// For clients: what the server answered, the values of `Sec-WebSocket-Extensions` of its response (one for each header
+/// line), judged by what was offered. Back come the extensions that a connection is made from.
+///
+/// # Errors
+///
+/// When the answer does not follow from the offers, by the server's fault: "the client MUST _Fail the WebSocket
+/// Connection_" (RFC 6455 §4.1).
+pub fn client_extensions_handshake<'h>(
+    accepted: impl IntoIterator<Item = &'h str>,
+    offered: &[&dyn Extension],
+) -> Result<Extensions, NegotiationError> {
+    let mut extensions = Extensions::none();
+    let mut seen: Vec<&dyn Extension> = Vec::new();
+    for answer in accepted.into_iter().flat_map(ExtensionList::new) {
+        let answer = answer.map_err(|_| NegotiationError::Malformed)?;
+        if seen.iter().any(|extension| extension.name() == answer.name()) {
+            return Err(NegotiationError::Repeated);
+        }
+        let named = || offered.iter().filter(|extension| extension.name() == answer.name());
+        let extension = named().next().ok_or(NegotiationError::NotOffered)?;
+        let negotiated =
+            named().find_map(|extension| extension.finalize(&answer)).ok_or(NegotiationError::Parameters)?;
+        extensions.push(negotiated).map_err(|_| NegotiationError::RsvConflict)?;
+        seen.push(*extension);
+    }
+    Ok(extensions)
+}
+
+/// The value of the header, or `None` where a name or a parameter is not a token.
+pub(super) fn write_offers(offers: &[Params]) -> Option<String> {
+    offers.iter().all(is_writable).then(|| join(offers))
+}
+
+fn is_writable(params: &Params) -> bool {
+    is_token(params.name()) && params.iter().all(|(name, value)| is_token(name) && value.is_none_or(is_token))
+}
+
+fn join(list: &[Params]) -> String {
+    let list: Vec<_> = list.iter().map(|params| alloc::format!("{params}")).collect();
+    list.join(", ")
+}

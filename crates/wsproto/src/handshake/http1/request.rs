@@ -1,0 +1,147 @@
+//! Reading a request from bytes.
+
+use alloc::borrow::ToOwned as _;
+use alloc::string::String;
+
+use super::head::{self, FirstLine, HeadLimits, HeadScan};
+use crate::handshake::error::{HeadError, RequestError};
+use crate::handshake::headers::Headers;
+use crate::handshake::request::{HttpVersion, RequestHead};
+use crate::handshake::server::ServerHandshake;
+
+/// Reads the head of one request from the caller's buffer.
+#[derive(Clone, Debug)]
+pub struct RequestReader {
+    scan: HeadScan,
+    state: State,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    Reading,
+    Done,
+    Failed(RequestError, Option<PlainRequest>),
+}
+
+impl RequestReader {
+    /// A reader at the start of a connection.
+    #[must_use]
+    pub const fn new(limits: HeadLimits) -> Self {
+        Self { scan: HeadScan::new(limits, FirstLine::Request), state: State::Reading }
+    }
+
+    /// Looks at what has arrived. `bytes` begins where the head begins: at each call all that was there before, and what
+    /// has come since. It is not changed, and borrowed for this call only.
+    ///
+    /// Back comes the request and the length of its head, in bytes: what `bytes` holds behind that is the start of the
+    /// WebSocket, to be given to the connection once the request is accepted, and to nobody if it is rejected. `None`:
+    /// more bytes are needed (or the request was given before).
+    ///
+    /// # Errors
+    ///
+    /// When the client's request is refused; the error has the answer. The same error comes at each further call.
+    pub fn receive(&mut self, bytes: &[u8]) -> Result<Option<(ServerHandshake, usize)>, RequestError> {
+        match &self.state {
+            State::Reading => {}
+            State::Done => return Ok(None),
+            State::Failed(error, _) => return Err(*error),
+        }
+        match self.read(bytes) {
+            Ok(None) => Ok(None),
+            Ok(Some(read)) => {
+                self.state = State::Done;
+                Ok(Some(read))
+            }
+            Err((error, plain)) => {
+                self.state = State::Failed(error, plain);
+                Err(error)
+            }
+        }
+    }
+
+    /// The request that does not ask for a WebSocket, after [`RequestError::NotWebSocket`]: for a server that answers it
+    /// as HTTP, and closes.
+    #[must_use]
+    pub const fn plain_request(&self) -> Option<&PlainRequest> {
+        match &self.state {
+            State::Failed(_, plain) => plain.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// How many bytes were looked at, each time that one was; for tests of linear time.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn bytes_visited(&self) -> u64 {
+        self.scan.visited()
+    }
+
+    #[allow(clippy::type_complexity)]
+    fn read(&mut self, bytes: &[u8]) -> Result<Option<(ServerHandshake, usize)>, (RequestError, Option<PlainRequest>)> {
+        let Some(length) = self.scan.receive(bytes).map_err(|error| (error.into(), None))? else {
+            return Ok(None);
+        };
+        let mut slots = head::slots(&self.scan);
+        let mut parsed = httparse::Request::new(&mut slots);
+        let (method, target, headers) = parse(&mut parsed, &bytes[..length]).map_err(|error| (error, None))?;
+        let (scheme, authority, path) = split_target(target);
+        let head =
+            RequestHead { version: HttpVersion::Http11, method, scheme, authority, path, protocol: None, headers };
+        match ServerHandshake::parse(head) {
+            Ok(handshake) => Ok(Some((handshake, length))),
+            Err((error, headers)) => {
+                let plain = error == RequestError::NotWebSocket;
+                Err((error, plain.then(|| PlainRequest { path: path.to_owned(), headers })))
+            }
+        }
+    }
+}
+
+/// A valid GET that does not ask for a WebSocket.
+#[derive(Clone, Debug)]
+pub struct PlainRequest {
+    path: String,
+    headers: Headers,
+}
+
+impl PlainRequest {
+    /// Path and query; begins with `/`.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The headers.
+    #[must_use]
+    pub const fn headers(&self) -> &Headers {
+        &self.headers
+    }
+}
+
+/// Method, target and headers of a complete head of HTTP/1.1.
+fn parse<'b>(
+    request: &mut httparse::Request<'_, 'b>,
+    head: &'b [u8],
+) -> Result<(&'b str, &'b str, Headers), RequestError> {
+    match request.parse(head) {
+        Ok(httparse::Status::Complete(length)) if length == head.len() => {}
+        Err(httparse::Error::Version) => return Err(RequestError::HttpVersion),
+        _ => return Err(HeadError::Syntax.into()),
+    }
+    match (request.method, request.path, request.version) {
+        (Some(method), Some(target), Some(1)) => Ok((method, target, head::collect(request.headers)?)),
+        _ => Err(RequestError::HttpVersion),
+    }
+}
+
+/// Scheme and authority of a target in absolute form: "a server MUST accept the absolute-form in requests" (RFC 9112
+/// §3.2.2). All other targets are left as they are.
+fn split_target(target: &str) -> (Option<&str>, Option<&str>, &str) {
+    match target.split_once("://") {
+        Some((scheme, rest)) if !target.starts_with('/') => {
+            let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+            (Some(scheme), Some(authority), if path.is_empty() { "/" } else { path })
+        }
+        _ => (None, None, target),
+    }
+}
