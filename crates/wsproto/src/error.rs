@@ -12,6 +12,8 @@ use crate::reply::Reply;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LocalProtocolError {
+    /// The handshake is not complete: neither end may send a frame (RFC 6455 §4.1).
+    NotOpen,
     /// "The application MUST NOT send any more data frames after sending a Close frame" (RFC 6455 §5.5.1).
     CloseSent,
     /// A fragmented message is not finished, and this is not its continuation: the kind (text or binary) differs.
@@ -32,6 +34,7 @@ pub enum LocalProtocolError {
 impl fmt::Display for LocalProtocolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::NotOpen => "nothing can be sent before the handshake is complete",
             Self::CloseSent => "nothing can be sent after a Close",
             Self::MessageUnfinished => "a message of the other kind is not finished: send its last fragment first",
             Self::ControlPayloadTooLong => "a Ping or Pong has at most 125 bytes of payload",

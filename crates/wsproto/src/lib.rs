@@ -88,12 +88,14 @@ mod inline;
 mod input;
 pub mod keepalive;
 mod limits;
+pub mod manual;
 #[cfg(feature = "getrandom")]
 mod os_random;
 mod receiver;
 mod reply;
 mod sender;
 mod utf8;
+mod ws_connection;
 
 pub use assembler::{Assembler, TooBig};
 pub use close::{CloseCode, CloseFrame};
@@ -109,3 +111,4 @@ pub use os_random::{NoRandomness, OsRandom};
 pub use receiver::Receiver;
 pub use reply::{Reply, ReplySlot};
 pub use sender::Sender;
+pub use ws_connection::{Accept, PeerError, WsConnection, WsEvent};

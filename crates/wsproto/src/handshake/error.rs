@@ -322,6 +322,10 @@ pub enum LocalHandshakeError {
     BodyNotAllowed,
     /// An HTTP/2 or HTTP/3 request cannot be written as HTTP/1.1.
     NotHttp1,
+    /// An answer to a request that is not there, or was answered before; a body without a rejection.
+    OutOfOrder,
+    /// The body of a rejection is longer or shorter than was announced.
+    BodyLength,
 }
 
 impl fmt::Display for LocalHandshakeError {
@@ -338,6 +342,8 @@ impl fmt::Display for LocalHandshakeError {
             Self::Status(status) => return write!(f, "a handshake cannot be rejected with status {status}"),
             Self::BodyNotAllowed => "a response with this status has no body",
             Self::NotHttp1 => "this request is not for HTTP/1.1",
+            Self::OutOfOrder => "there is no request that waits for this",
+            Self::BodyLength => "the body's length is not the one that was announced",
         })
     }
 }
