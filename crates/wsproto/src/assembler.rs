@@ -1,11 +1,9 @@
 //! Whole messages from their pieces.
 
-use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::error::Error;
 use core::fmt;
-use core::mem;
 
 use crate::event::{Data, Message};
 
@@ -50,48 +48,69 @@ impl Assembler {
     ///
     /// When the message is longer than the limit. What was joined is dropped, as the rest of the message is to be.
     pub fn push<'b>(&mut self, piece: Message<'b>) -> Result<Option<Data<'b>>, TooBig> {
-        let joined = match self.begun.as_ref() {
-            None => 0,
-            Some(Begun::Text(text)) => text.len(),
-            Some(Begun::Binary(bytes)) => bytes.len(),
-        };
+        let joined = self.begun.as_ref().map_or(0, Begun::len);
         let len = joined.saturating_add(piece.data.as_bytes().len());
         if len > self.limit {
             self.begun = None;
             return Err(TooBig { limit: self.limit });
         }
-        if piece.message_finished && self.begun.is_none() {
-            return Ok(Some(piece.data));
+        let whole = match self.begun.take() {
+            None if piece.message_finished => return Ok(Some(piece.data)),
+            None => Begun::new(&piece.data, capacity(len, self.limit)),
+            Some(begun) => begun.join(&piece.data, capacity(len, self.limit)),
+        };
+        if piece.message_finished {
+            return Ok(Some(match whole {
+                Begun::Text(text) => Data::from(text),
+                Begun::Binary(bytes) => Data::from(bytes),
+            }));
         }
-        let capacity = capacity(len, self.limit);
-        let begun = self.begun.get_or_insert_with(|| match piece.data {
-            Data::Text(_) => Begun::Text(String::new()),
-            Data::Binary(_) => Begun::Binary(Vec::new()),
-        });
-        match (begun, &piece.data) {
-            (Begun::Text(text), Data::Text(more)) => {
-                text.reserve_exact(if text.capacity() < len { capacity - text.len() } else { 0 });
+        self.begun = Some(whole);
+        Ok(None)
+    }
+}
+
+impl Begun {
+    /// The first piece, in a buffer of this capacity.
+    fn new(first: &Data<'_>, capacity: usize) -> Self {
+        let empty = match first {
+            Data::Text(_) => Self::Text(String::new()),
+            Data::Binary(_) => Self::Binary(Vec::new()),
+        };
+        empty.join(first, capacity)
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(bytes) => bytes.len(),
+        }
+    }
+
+    /// The pieces so far and one more, in a buffer of this capacity if the one there is does not suffice. Pieces of two
+    /// kinds, which no connection gives, make a binary message.
+    fn join(self, more: &Data<'_>, capacity: usize) -> Self {
+        match (self, more) {
+            (Self::Text(mut text), Data::Text(more)) => {
+                if text.capacity() - text.len() < more.len() {
+                    text.reserve_exact(capacity - text.len());
+                }
                 text.push_str(more);
+                Self::Text(text)
             }
-            (Begun::Binary(bytes), more) => {
-                bytes.reserve_exact(if bytes.capacity() < len { capacity - bytes.len() } else { 0 });
-                bytes.extend_from_slice(more.as_bytes());
-            }
-            // A connection never gives this. From hand-made pieces, the message becomes binary.
-            (begun @ Begun::Text(_), Data::Binary(more)) => {
-                let Begun::Text(text) = mem::replace(begun, Begun::Binary(Vec::new())) else { return Ok(None) };
-                let mut bytes = text.into_bytes();
+            (begun, more) => {
+                let mut bytes = match begun {
+                    Self::Text(text) => text.into_bytes(),
+                    Self::Binary(bytes) => bytes,
+                };
+                let more = more.as_bytes();
+                if bytes.capacity() - bytes.len() < more.len() {
+                    bytes.reserve_exact(capacity - bytes.len());
+                }
                 bytes.extend_from_slice(more);
-                *begun = Begun::Binary(bytes);
+                Self::Binary(bytes)
             }
         }
-        if !piece.message_finished {
-            return Ok(None);
-        }
-        Ok(self.begun.take().map(|whole| match whole {
-            Begun::Text(text) => Data::Text(Cow::Owned(text)),
-            Begun::Binary(bytes) => Data::Binary(Cow::Owned(bytes)),
-        }))
     }
 }
 
@@ -122,3 +141,64 @@ impl fmt::Display for TooBig {
 }
 
 impl Error for TooBig {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::borrow::Cow;
+    use alloc::vec;
+
+    #[test]
+    fn one_piece_comes_back_borrowed() {
+        let text = String::from("whole");
+        let whole = Assembler::new(5).push(Message::text(text.as_str())).unwrap().unwrap();
+        assert!(matches!(whole, Data::Text(Cow::Borrowed(same)) if core::ptr::eq(same, text.as_str())));
+    }
+
+    #[test]
+    fn pieces_are_joined_and_the_next_message_begins_anew() {
+        let mut assembler = Assembler::new(100);
+        for _ in 0..2 {
+            assert_eq!(assembler.push(Message::binary(&b"ab"[..]).unfinished()), Ok(None));
+            assert_eq!(assembler.push(Message::binary(&b""[..]).unfinished()), Ok(None));
+            assert_eq!(assembler.push(Message::binary(&b"c"[..])), Ok(Some(Data::from(&b"abc"[..]))));
+        }
+        assert_eq!(assembler.push(Message::text("")), Ok(Some(Data::from(""))));
+    }
+
+    #[test]
+    fn f04_the_limit_is_exact_on_the_running_sum() {
+        let mut assembler = Assembler::new(4);
+        assert_eq!(assembler.push(Message::text("abc").unfinished()), Ok(None));
+        assert_eq!(assembler.push(Message::text("d")), Ok(Some(Data::from("abcd"))));
+        assert_eq!(assembler.push(Message::text("abc").unfinished()), Ok(None));
+        assert_eq!(assembler.push(Message::text("de")), Err(TooBig { limit: 4 }));
+        assert_eq!(assembler.push(Message::text("abcde")), Err(TooBig { limit: 4 }));
+        assert_eq!(assembler.push(Message::text("new")), Ok(Some(Data::from("new"))), "nothing is left over");
+    }
+
+    #[test]
+    fn pieces_of_two_kinds_become_binary() {
+        let mut assembler = Assembler::new(4);
+        assert_eq!(assembler.push(Message::text("a").unfinished()), Ok(None));
+        assert_eq!(assembler.push(Message::binary(&b"b"[..])), Ok(Some(Data::from(&b"ab"[..]))));
+    }
+
+    #[test]
+    fn f05_buffers_grow_in_few_steps_that_end_at_the_limit() {
+        for limit in [1, 63, 64, 1000, 1 << 20, usize::MAX] {
+            let mut steps = vec![];
+            let mut len = 1;
+            while len <= limit && steps.last() != Some(&limit) {
+                let next = capacity(len, limit);
+                assert!(next >= len && next <= limit, "{len} of {limit}: {next}");
+                steps.push(next);
+                len = next.saturating_add(1);
+            }
+            assert_eq!(steps.last(), Some(&limit));
+            assert!(steps.len() <= 64, "{steps:?}");
+            let halves = steps.windows(2).all(|pair| pair[0] <= pair[1] / 2);
+            assert!(halves, "old and new buffer are more than 1.5 of the new one: {steps:?}");
+        }
+    }
+}
