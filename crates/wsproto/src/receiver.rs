@@ -375,12 +375,14 @@ impl Receiver {
         let piece = input.peek(len);
         let mut mask = payload.mask;
         unmask(&mut mask, piece);
-        let progress = decoders.decode(piece, end, &mut output[front..]).map_err(RemoteProtocolError::Extension)?;
+        let progress = decoders.decode(piece, end, &mut output[front..]);
+        let consumed = progress.map_or(0, |progress| progress.consumed);
         if let Some(mask) = &mut payload.mask {
-            mask.skip(progress.consumed);
+            mask.skip(consumed);
             let mut again = *mask;
-            again.apply(&mut piece[progress.consumed..]);
+            again.apply(&mut piece[consumed..]);
         }
+        let progress = progress.map_err(RemoteProtocolError::Extension)?;
         input.take(progress.consumed);
         payload.left -= progress.consumed as u64;
         payload.more = progress.more;
