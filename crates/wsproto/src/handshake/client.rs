@@ -11,7 +11,7 @@ use super::error::{LocalHandshakeError, ResponseError};
 use super::extensions::{client_extensions_handshake, write_offers};
 use super::headers::{Headers, is_reserved, is_token};
 use super::key::Key;
-use super::request::{HttpVersion, RequestHead, all_differ, is_path};
+use super::request::{HttpVersion, RequestHead, all_differ, is_origin, is_path};
 use super::response::{Accepted, ResponseHead};
 use crate::extension::Extension;
 
@@ -167,8 +167,8 @@ impl ClientHandshake {
         {
             return Err(LocalHandshakeError::Subprotocol);
         }
-        let repeats_origin = |name: &str| origin.is_some() && name.eq_ignore_ascii_case("origin");
-        if extra.iter().any(|(name, _)| is_reserved(name) || repeats_origin(name)) {
+        // The origin has its own field.
+        if extra.iter().any(|(name, _)| is_reserved(name) || name.eq_ignore_ascii_case("Origin")) {
             return Err(LocalHandshakeError::ReservedHeader);
         }
         let mut offers = Vec::new();
@@ -192,7 +192,10 @@ impl ClientHandshake {
         }
         headers.push_valid("Sec-WebSocket-Version", "13");
         if let Some(origin) = &origin {
-            headers.push("Origin", origin)?;
+            if !is_origin(origin.as_bytes()) {
+                return Err(LocalHandshakeError::Origin);
+            }
+            headers.push("Origin", origin).map_err(|_| LocalHandshakeError::Origin)?;
         }
         if !subprotocols.is_empty() {
             headers.push_valid("Sec-WebSocket-Protocol", subprotocols.join(", "));

@@ -302,7 +302,7 @@ pub enum LocalHandshakeError {
     /// A header's name or value cannot be written.
     Header(InvalidHeader),
     /// An extra header that belongs to the handshake or to the connection: `Sec-WebSocket-*`, `Connection`, `Upgrade`,
-    /// `Host`, `Content-Length`, `Transfer-Encoding` and their like.
+    /// `Host`, `Content-Length`, `Transfer-Encoding` and their like; for a client `Origin`, which has its own field.
     ReservedHeader,
     /// Not a `ws` or `wss` URL; user information and fragments are refused too (RFC 6455 §3).
     Url,
@@ -310,6 +310,8 @@ pub enum LocalHandshakeError {
     Authority,
     /// Not a path that begins with `/`, in visible ASCII and without a fragment.
     Path,
+    /// An origin with characters other than visible ASCII (RFC 6454 §7.1).
+    Origin,
     /// A subprotocol that is not a token, or is offered twice (RFC 6455 §4.1).
     Subprotocol,
     /// The server wants to answer with a subprotocol that the client did not offer (RFC 6455 §4.2.2).
@@ -336,6 +338,7 @@ impl fmt::Display for LocalHandshakeError {
             Self::Url => "this is not a ws or wss URL",
             Self::Authority => "this is not a host, or a host and a port",
             Self::Path => "a path begins with `/` and holds visible ASCII characters without `#`",
+            Self::Origin => "an origin holds visible ASCII characters",
             Self::Subprotocol => "a subprotocol must be a token, and offered once",
             Self::SubprotocolNotOffered => "the client did not offer this subprotocol",
             Self::Extension => "the name and the parameters of an extension must be tokens",

@@ -241,10 +241,15 @@ fn parse_sec_websocket(headers: &Headers) -> Result<(), RequestError> {
         return Err(RequestError::Extensions);
     }
     match headers.single("Origin") {
-        Ok(Some(origin)) if !origin.iter().all(|byte| matches!(byte, b' '..=b'~')) => Err(RequestError::Origin),
+        Ok(Some(origin)) if !is_origin(origin) => Err(RequestError::Origin),
         Ok(_) => Ok(()),
         Err(_) => Err(RequestError::Origin),
     }
+}
+
+/// The characters that an `Origin` may hold (RFC 6454 §7.1): visible ASCII, and spaces between several.
+pub(super) fn is_origin(value: &[u8]) -> bool {
+    value.iter().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 /// Whether no text occurs twice.

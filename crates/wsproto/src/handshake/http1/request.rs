@@ -1,6 +1,6 @@
 //! Reading a request from bytes.
 
-use alloc::borrow::ToOwned as _;
+use alloc::borrow::Cow;
 use alloc::string::String;
 
 use super::head::{self, FirstLine, HeadLimits, HeadScan};
@@ -14,20 +14,21 @@ use crate::handshake::server::ServerHandshake;
 pub struct RequestReader {
     scan: HeadScan,
     state: State,
+    plain: Option<PlainRequest>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum State {
     Reading,
     Done,
-    Failed(RequestError, Option<PlainRequest>),
+    Failed(RequestError),
 }
 
 impl RequestReader {
     /// A reader at the start of a connection.
     #[must_use]
     pub const fn new(limits: HeadLimits) -> Self {
-        Self { scan: HeadScan::new(limits, FirstLine::Request), state: State::Reading }
+        Self { scan: HeadScan::new(limits, FirstLine::Request), state: State::Reading, plain: None }
     }
 
     /// Looks at what has arrived. `bytes` begins where the head begins: at each call all that was there before, and what
@@ -41,32 +42,25 @@ impl RequestReader {
     ///
     /// When the client's request is refused; the error has the answer. The same error comes at each further call.
     pub fn receive(&mut self, bytes: &[u8]) -> Result<Option<(ServerHandshake, usize)>, RequestError> {
-        match &self.state {
+        match self.state {
             State::Reading => {}
             State::Done => return Ok(None),
-            State::Failed(error, _) => return Err(*error),
+            State::Failed(error) => return Err(error),
         }
-        match self.read(bytes) {
-            Ok(None) => Ok(None),
-            Ok(Some(read)) => {
-                self.state = State::Done;
-                Ok(Some(read))
-            }
-            Err((error, plain)) => {
-                self.state = State::Failed(error, plain);
-                Err(error)
-            }
+        let read = self.read(bytes);
+        match &read {
+            Ok(None) => {}
+            Ok(Some(_)) => self.state = State::Done,
+            Err(error) => self.state = State::Failed(*error),
         }
+        read
     }
 
     /// The request that does not ask for a WebSocket, after [`RequestError::NotWebSocket`]: for a server that answers it
     /// as HTTP, and closes.
     #[must_use]
     pub const fn plain_request(&self) -> Option<&PlainRequest> {
-        match &self.state {
-            State::Failed(_, plain) => plain.as_ref(),
-            _ => None,
-        }
+        self.plain.as_ref()
     }
 
     /// How many bytes were looked at, each time that one was; for tests of linear time.
@@ -76,22 +70,21 @@ impl RequestReader {
         self.scan.visited()
     }
 
-    #[allow(clippy::type_complexity)]
-    fn read(&mut self, bytes: &[u8]) -> Result<Option<(ServerHandshake, usize)>, (RequestError, Option<PlainRequest>)> {
-        let Some(length) = self.scan.receive(bytes).map_err(|error| (error.into(), None))? else {
-            return Ok(None);
-        };
+    fn read(&mut self, bytes: &[u8]) -> Result<Option<(ServerHandshake, usize)>, RequestError> {
+        let Some(length) = self.scan.receive(bytes)? else { return Ok(None) };
         let mut slots = head::slots(&self.scan);
         let mut parsed = httparse::Request::new(&mut slots);
-        let (method, target, headers) = parse(&mut parsed, &bytes[..length]).map_err(|error| (error, None))?;
+        let (method, target, headers) = parse(&mut parsed, &bytes[..length])?;
         let (scheme, authority, path) = split_target(target);
-        let head =
-            RequestHead { version: HttpVersion::Http11, method, scheme, authority, path, protocol: None, headers };
+        let version = HttpVersion::Http11;
+        let head = RequestHead { version, method, scheme, authority, path: &path, protocol: None, headers };
         match ServerHandshake::parse(head) {
             Ok(handshake) => Ok(Some((handshake, length))),
             Err((error, headers)) => {
-                let plain = error == RequestError::NotWebSocket;
-                Err((error, plain.then(|| PlainRequest { path: path.to_owned(), headers })))
+                if error == RequestError::NotWebSocket {
+                    self.plain = Some(PlainRequest { path: path.into_owned(), headers });
+                }
+                Err(error)
             }
         }
     }
@@ -125,7 +118,7 @@ fn parse<'b>(
 ) -> Result<(&'b str, &'b str, Headers), RequestError> {
     match request.parse(head) {
         Ok(httparse::Status::Complete(length)) if length == head.len() => {}
-        Err(httparse::Error::Version) => return Err(RequestError::HttpVersion),
+        Err(httparse::Error::Version) if names_other_version(head) => return Err(RequestError::HttpVersion),
         _ => return Err(HeadError::Syntax.into()),
     }
     match (request.method, request.path, request.version) {
@@ -134,14 +127,24 @@ fn parse<'b>(
     }
 }
 
+/// Whether the first line ends with a version of HTTP, and it is not 1.1: "HTTP-version = HTTP-name "/" DIGIT "." DIGIT"
+/// (RFC 9112 §2.3).
+fn names_other_version(head: &[u8]) -> bool {
+    let line = head.split(|&byte| byte == b'\r').next().unwrap_or_default();
+    let version = line.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
+    matches!(version, [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9']) && version != b"HTTP/1.1"
+}
+
 /// Scheme and authority of a target in absolute form: "a server MUST accept the absolute-form in requests" (RFC 9112
 /// §3.2.2). All other targets are left as they are.
-fn split_target(target: &str) -> (Option<&str>, Option<&str>, &str) {
+fn split_target(target: &str) -> (Option<&str>, Option<&str>, Cow<'_, str>) {
     match target.split_once("://") {
         Some((scheme, rest)) if !target.starts_with('/') => {
             let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-            (Some(scheme), Some(authority), if path.is_empty() { "/" } else { path })
+            // "If the target URI's path component is empty, the client MUST send "/" as the path" (RFC 9112 §3.2.1).
+            let path = if path.starts_with('/') { path.into() } else { alloc::format!("/{path}").into() };
+            (Some(scheme), Some(authority), path)
         }
-        _ => (None, None, target),
+        _ => (None, None, target.into()),
     }
 }
