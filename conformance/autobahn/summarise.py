@@ -2,7 +2,8 @@
 """Judge the results of an Autobahn run; exit status 1 when there is something to look at.
 
   summarise.py DIR|index.json [--allow FILE] [--allow-case ID=BEHAVIOR ...]
-               [--bad FAILED,NON-STRICT,...] [--close-bad ...] [--agent NAME] [--groups] [--json]
+               [--expect N] [--bad FAILED,NON-STRICT,...] [--close-bad ...] [--agent NAME]
+               [--groups] [--json]
 
 An allow list has lines `ID BEHAVIOR[|BEHAVIOR] [# why]`, ID being a case or a pattern
 ('6.4.*', '12.*'), BEHAVIOR as in index.json, or `close:WRONG CODE` for behaviorClose,
@@ -28,6 +29,7 @@ def arguments():
                         help="values of behavior that count (default: %(default)s)")
     parser.add_argument("--close-bad", default="FAILED,UNCLEAN,WRONG CODE",
                         help="values of behaviorClose that count (default: %(default)s)")
+    parser.add_argument("--expect", type=int, metavar="N", help="each agent must have so many cases")
     parser.add_argument("--groups", action="store_true", help="seconds for each group of cases")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
@@ -154,6 +156,9 @@ def main():
     for agent, cases in sorted(index.items()):
         verdict = verdicts[agent] = judge(cases, run, allow, set(a.bad.split(",")), set(a.close_bad.split(",")))
         wrong |= bool(verdict["problems"])
+        if a.expect not in (None, verdict["cases"]):
+            print("%s: %d cases, and %d must be there" % (agent, verdict["cases"], a.expect))
+            wrong = True
         if not a.json:
             show(agent, verdict, run, a.groups)
     needless = allow.needless()

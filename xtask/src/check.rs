@@ -1,0 +1,140 @@
+//! What `cargo xtask check` checks. Cheap steps first.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::command::{CommandLine, find_program};
+use crate::step::{Outcome, Step};
+use crate::workspace::Workspace;
+use crate::{autobahn, fuzz, licences, threats};
+
+/// All steps. The last one runs the short Autobahn cases, or all of them.
+pub(crate) fn steps(full_autobahn: bool) -> Vec<Step> {
+    let step = |name, title, run| Step { name, title, repeat: format!("cargo xtask check {name}"), run };
+    let mut steps = vec![
+        step("format", "the code is formatted", format),
+        step("licences", "licences, banned crates, the core's few dependencies", licences),
+        step("threats", "each threat has a test or a written reason", threats),
+        step("clippy", "no lint warns", clippy),
+        step("test", "unit, property, integration, architecture and documentation tests", test),
+        step("features", "the core's tests without features, and with each feature alone", features),
+        step("docs", "the documentation builds without warnings", docs),
+        step("no-std", "the core builds for a target that has no std", no_std),
+        step("package", "the crates can be published and carry their licences", package),
+        step("fuzz", "the fuzz targets compile", fuzz_targets),
+    ];
+    steps.push(if full_autobahn {
+        Step {
+            name: "autobahn",
+            title: "the Autobahn suite, all 517 cases against our server and our client",
+            repeat: "cargo xtask check --full-autobahn autobahn".into(),
+            run: |workspace| run_autobahn(workspace, true),
+        }
+    } else {
+        step("autobahn", "the Autobahn suite's short cases against our server and our client", |workspace| {
+            run_autobahn(workspace, false)
+        })
+    });
+    steps
+}
+
+fn format(_: &Workspace) -> Result<Outcome> {
+    CommandLine::new("cargo fmt --all -- --check").run()?;
+    if Path::new(fuzz::MANIFEST).exists() {
+        CommandLine::new("cargo fmt --manifest-path").arg(fuzz::MANIFEST).args(["--", "--check"]).run()?;
+    }
+    Ok(Outcome::Passed)
+}
+
+fn clippy(_: &Workspace) -> Result<Outcome> {
+    CommandLine::new("cargo clippy --workspace --all-targets --all-features -- -D warnings").run()?;
+    CommandLine::new("cargo clippy -p wsproto --all-targets --no-default-features -- -D warnings").run()?;
+    Ok(Outcome::Passed)
+}
+
+fn test(_: &Workspace) -> Result<Outcome> {
+    CommandLine::new("cargo test --workspace --all-features").run()?;
+    Ok(Outcome::Passed)
+}
+
+fn features(workspace: &Workspace) -> Result<Outcome> {
+    CommandLine::new("cargo test -p wsproto --lib --tests --no-default-features").run()?;
+    for feature in workspace.package("wsproto")?.features.keys().filter(|feature| *feature != "default") {
+        CommandLine::new("cargo test -p wsproto --lib --tests --no-default-features --features").arg(feature).run()?;
+    }
+    Ok(Outcome::Passed)
+}
+
+fn docs(_: &Workspace) -> Result<Outcome> {
+    CommandLine::new("cargo doc --workspace --no-deps --all-features").variable("RUSTDOCFLAGS", "-D warnings").run()?;
+    Ok(Outcome::Passed)
+}
+
+/// A target whose standard library is `core` and `alloc` alone.
+const BARE_TARGET: &str = "thumbv7em-none-eabihf";
+
+fn no_std(_: &Workspace) -> Result<Outcome> {
+    if let Err(reason) = have_bare_target() {
+        CommandLine::new("cargo check -p wsproto --no-default-features").run()?;
+        return Ok(Outcome::LeftOut(format!(
+            "{reason:#}; the core was only compiled with #![no_std] for this machine"
+        )));
+    }
+    CommandLine::new("cargo build -p wsproto --no-default-features --target").arg(BARE_TARGET).run()?;
+    Ok(Outcome::Passed)
+}
+
+fn have_bare_target() -> Result<()> {
+    let library = CommandLine::new("rustc --print target-libdir --target").arg(BARE_TARGET).output()?;
+    if Path::new(library.trim()).exists() {
+        return Ok(());
+    }
+    if find_program("rustup").is_none() {
+        bail!("the compiler has no {BARE_TARGET} and there is no rustup to add it");
+    }
+    CommandLine::new("rustup target add")
+        .arg(BARE_TARGET)
+        .run_within(Duration::from_secs(60))
+        .context("the target could not be added")
+}
+
+fn package(workspace: &Workspace) -> Result<Outcome> {
+    let mut all = CommandLine::new("cargo package --locked --allow-dirty");
+    for package in workspace.published() {
+        let list = CommandLine::new("cargo package --locked --allow-dirty --list -p").arg(package.name.as_str());
+        let files = list.output()?;
+        for file in ["LICENSE-MIT", "LICENSE-APACHE", "README.md"] {
+            if !files.lines().any(|line| line == file) {
+                bail!("the package {} has no {file} (`{list}`)", package.name);
+            }
+        }
+        all = all.args(["-p", package.name.as_str()]);
+    }
+    all.run()?;
+    Ok(Outcome::Passed)
+}
+
+fn licences(workspace: &Workspace) -> Result<Outcome> {
+    licences::check(workspace)?;
+    Ok(Outcome::Passed)
+}
+
+fn threats(_: &Workspace) -> Result<Outcome> {
+    threats::check()?;
+    Ok(Outcome::Passed)
+}
+
+fn fuzz_targets(workspace: &Workspace) -> Result<Outcome> {
+    if !Path::new(fuzz::MANIFEST).exists() {
+        return Ok(Outcome::LeftOut(format!("there is no {}", fuzz::MANIFEST)));
+    }
+    fuzz::compile(workspace)?;
+    Ok(Outcome::Passed)
+}
+
+fn run_autobahn(workspace: &Workspace, full: bool) -> Result<Outcome> {
+    autobahn::run(workspace, &autobahn::Plan { full, parallel: true, ..Default::default() })?;
+    Ok(Outcome::Passed)
+}
