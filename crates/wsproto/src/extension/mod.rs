@@ -16,11 +16,13 @@ use crate::error::ExtensionError;
 use crate::event::MessageKind;
 use crate::frame::Rsv;
 
-// #[cfg(feature = "deflate")]
-// pub mod deflate;
+#[cfg(feature = "deflate")]
+pub mod deflate;
 mod params;
 mod stack;
 
+#[cfg(feature = "deflate")]
+pub use deflate::{CodecPool, PerMessageDeflate};
 pub use params::Params;
 pub(crate) use stack::{DecoderStack, EncoderStack};
 
