@@ -89,8 +89,8 @@ pub struct Progress {
     pub consumed: usize,
     /// Bytes of the output that were written, from its start.
     pub produced: usize,
-    /// Whether there is, or may be, more to write: the decoder is called again with the rest of the input (may be
-    /// empty), the same `end` and new space. If not, all of the input was consumed.
+    /// Whether there is, or may be, more to write: the decoder is called again with the rest of the input, which may
+    /// be empty, or reach further than before, and new space. If not, all of the input was consumed.
     pub more: bool,
 }
 

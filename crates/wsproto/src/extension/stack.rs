@@ -87,6 +87,10 @@ fn decode(stages: &mut [Stage], input: &[u8], end: End, output: &mut [u8]) -> Re
         return check(last.decoder.decode(input, end, output)?, input, output);
     }
     let Stage { decoder, inlet, .. } = last;
+    if !input.is_empty() && inlet.flow == Flow::Dry {
+        // There was more to give, and now there is more to take as well.
+        inlet.flow = Flow::Unasked;
+    }
     let mut total = Progress { consumed: 0, produced: 0, more: true };
     while total.produced < output.len() {
         if inlet.flow != Flow::Dry && inlet.taken == inlet.bytes.len() {
