@@ -327,3 +327,96 @@ fn check_upgrade(headers: &Headers, key: &Key) -> Result<(), ResponseError> {
 const fn default_port(secure: bool) -> u16 {
     if secure { 443 } else { 80 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_come_apart() {
+        for (url, secure, authority, path, host, port) in [
+            ("ws://example.com", false, "example.com", "/", "example.com", 80),
+            ("WSS://example.com", true, "example.com", "/", "example.com", 443),
+            ("ws://example.com:80/a/b?c=d%20e", false, "example.com", "/a/b?c=d%20e", "example.com", 80),
+            ("wss://example.com:80?q", true, "example.com:80", "/?q", "example.com", 80),
+            ("wss://[::1]:443/", true, "[::1]", "/", "::1", 443),
+            ("ws://127.0.0.1:9001/x//", false, "127.0.0.1:9001", "/x//", "127.0.0.1", 9001),
+        ] {
+            let request = ClientRequest::from_url(url).unwrap();
+            assert_eq!((request.secure, request.authority.as_str(), request.path.as_str()), (secure, authority, path));
+            assert_eq!((request.host(), request.port()), (Some(host), Some(port)), "{url}");
+        }
+        for url in [
+            "",
+            "example.com",
+            "http://a",
+            "ws:/a",
+            "ws://",
+            "ws:///",
+            "ws://u@a/",
+            "ws://u:p@a/",
+            "ws://a/#f",
+            "ws://a#f",
+            "ws://a:x/",
+            "ws://a b/",
+            "ws://a/b c",
+            "ws://é/",
+            "ws://a/é",
+            "://a",
+            "wsss://a",
+        ] {
+            assert_eq!(ClientRequest::from_url(url).err(), Some(LocalHandshakeError::Url), "{url}");
+        }
+        assert_eq!(ClientRequest::new("a b", "/").host(), None);
+        assert_eq!(ClientRequest::new("a b", "/").port(), None);
+    }
+
+    #[test]
+    fn a_request_says_what_was_asked_for_once() {
+        let request = ClientRequest {
+            origin: Some("https://example.com".to_owned()),
+            subprotocols: alloc::vec!["chat".to_owned(), "super".to_owned()],
+            headers: Headers::from_fields([("Cookie", "a=b")]).unwrap(),
+            ..ClientRequest::new("example.com:81", "/")
+        };
+        let handshake = ClientHandshake::new(request.clone(), *b"the sample nonce").unwrap();
+        let head = handshake.request();
+        let fields: Vec<(&str, &[u8])> = head.headers.iter().collect();
+        let expected: [(&str, &[u8]); 8] = [
+            ("Host", b"example.com:81"),
+            ("Upgrade", b"websocket"),
+            ("Connection", b"Upgrade"),
+            ("Sec-WebSocket-Key", b"dGhlIHNhbXBsZSBub25jZQ=="),
+            ("Sec-WebSocket-Version", b"13"),
+            ("Origin", b"https://example.com"),
+            ("Sec-WebSocket-Protocol", b"chat, super"),
+            ("Cookie", b"a=b"),
+        ];
+        assert_eq!(fields, expected);
+        let http3 = ClientHandshake::http3(request.clone()).unwrap();
+        assert_eq!((http3.request().version, http3.request().scheme), (HttpVersion::Http3, Some("http")));
+
+        let subprotocols = alloc::vec!["chat".to_owned(), "chat".to_owned()];
+        let twice = ClientRequest { subprotocols, ..request.clone() };
+        assert_eq!(ClientHandshake::new(twice, [0; 16]).err(), Some(LocalHandshakeError::Subprotocol));
+        let headers = Headers::from_fields([("origin", "null")]).unwrap();
+        let twice = ClientRequest { headers, ..request };
+        assert_eq!(ClientHandshake::new(twice, [0; 16]).err(), Some(LocalHandshakeError::ReservedHeader));
+    }
+
+    #[test]
+    fn other_statuses_reject() {
+        let handshake = ClientHandshake::new(ClientRequest::new("example.com", "/"), [0; 16]).unwrap();
+        for status in [200, 204, 301, 401, 403, 426, 500, 599, 999] {
+            let response = ResponseHead::new(status, Headers::new()).unwrap();
+            assert!(matches!(handshake.response(response.clone()), Ok(Outcome::Rejected(head)) if head == response));
+        }
+        for status in [100, 102, 199] {
+            let response = ResponseHead::new(status, Headers::new()).unwrap();
+            assert_eq!(handshake.response(response).err(), Some(ResponseError::Status(status)));
+        }
+        for status in [0, 99, 1000] {
+            assert_eq!(ResponseHead::new(status, Headers::new()), Err(LocalHandshakeError::Status(status)));
+        }
+    }
+}

@@ -4,10 +4,6 @@
 use core::error::Error;
 use core::fmt;
 
-use super::headers::Headers;
-use super::request::HttpVersion;
-use super::response::ResponseHead;
-
 /// The client's request cannot become a WebSocket: it is malformed, or asks for something else.
 ///
 /// [`response`](Self::response) is the ready answer. After it the connection closes, and nothing more of it is parsed.
@@ -68,40 +64,7 @@ impl RequestError {
         }
     }
 
-    /// The complete answer: a head, and a short text as its body.
-    #[must_use]
-    pub fn response(self, version: HttpVersion) -> ErrorResponse {
-        let mut headers = Headers::new();
-        let mut status = self.status();
-        if version.is_http1() {
-            // "A server that sends a 426 MUST send an Upgrade header field" (RFC 9110 §15.5.22).
-            let upgrade = status == 426;
-            headers.push_valid("Connection", if upgrade { "Upgrade, close" } else { "close" });
-            if upgrade {
-                headers.push_valid("Upgrade", "websocket");
-            }
-        } else if status == 426 {
-            status = 400;
-        }
-        if self.status() == 426 {
-            // "[...] and a |Sec-WebSocket-Version| header field indicating the version(s) the server is capable of
-            // understanding" (RFC 6455 §4.2.2).
-            headers.push_valid("Sec-WebSocket-Version", "13");
-        }
-        if status == 405 {
-            // "The origin server MUST generate an Allow header field in a 405 response" (RFC 9110 §15.5.6).
-            headers.push_valid("Allow", "GET");
-        }
-        let body = self.rule();
-        headers.push_valid("Content-Type", "text/plain; charset=utf-8");
-        headers.push_valid("Content-Length", alloc::format!("{}", body.len()));
-        if !version.is_http1() {
-            headers.lowercase_names();
-        }
-        ErrorResponse { head: ResponseHead::valid(status, headers), body }
-    }
-
-    const fn rule(self) -> &'static str {
+    pub(super) const fn rule(self) -> &'static str {
         match self {
             Self::Head(error) => error.rule(),
             Self::HttpVersion => "the HTTP version is not 1.1",
@@ -134,15 +97,6 @@ impl From<HeadError> for RequestError {
     fn from(error: HeadError) -> Self {
         Self::Head(error)
     }
-}
-
-/// The answer to a request that was refused ([`RequestError::response`]).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ErrorResponse {
-    /// Status and headers, `Content-Length` included.
-    pub head: ResponseHead,
-    /// The body: a short text.
-    pub body: &'static str,
 }
 
 /// The head of an HTTP/1.1 message breaks the syntax, or a limit of

@@ -20,8 +20,12 @@ pub fn server_extensions_handshake<'h>(
 ) -> (Option<String>, Extensions) {
     let mut extensions = Extensions::none();
     let mut answers: Vec<Params> = Vec::new();
-    let offers = requested.into_iter().flat_map(ExtensionList::new).collect::<Result<Vec<_>, _>>();
-    for offer in offers.unwrap_or_default() {
+    let requested: Vec<&str> = requested.into_iter().collect();
+    let offers = || requested.iter().flat_map(|value| ExtensionList::new(value));
+    if offers().any(|offer| offer.is_err()) {
+        return (None, extensions);
+    }
+    for offer in offers().flatten() {
         if answers.iter().any(|answer| answer.name() == offer.name()) {
             continue;
         }
@@ -75,4 +79,89 @@ fn is_writable(params: &Params) -> bool {
 fn join(list: &[Params]) -> String {
     let list: Vec<_> = list.iter().map(|params| alloc::format!("{params}")).collect();
     list.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::extension::Negotiated;
+
+    /// Says yes to everything, with an answer of its own.
+    struct Answers(&'static str, Params);
+
+    impl Extension for Answers {
+        fn name(&self) -> &str {
+            self.0
+        }
+
+        fn offers(&self) -> Vec<Params> {
+            Vec::new()
+        }
+
+        fn accept(&self, _: &Params) -> Option<(Params, Negotiated)> {
+            Some((self.1.clone(), identity::negotiated()))
+        }
+
+        fn finalize(&self, _: &Params) -> Option<Negotiated> {
+            None
+        }
+    }
+
+    mod identity {
+        use crate::error::ExtensionError;
+        use crate::extension::{Decoder, Encoder, End, FrameInfo, Negotiated, Progress};
+        use crate::frame::Rsv;
+        use alloc::boxed::Box;
+        use alloc::vec::Vec;
+
+        struct Identity;
+
+        impl Decoder for Identity {
+            fn start_frame(&mut self, _: FrameInfo, _: Rsv) -> Result<bool, ExtensionError> {
+                Ok(false)
+            }
+
+            fn decode(&mut self, input: &[u8], _: End, _: &mut [u8]) -> Result<Progress, ExtensionError> {
+                Ok(Progress { consumed: input.len(), produced: 0, more: false })
+            }
+        }
+
+        impl Encoder for Identity {
+            fn start_frame(&mut self, _: FrameInfo, _: usize, _: bool) -> Option<Rsv> {
+                None
+            }
+
+            fn encode(&mut self, _: &[u8], _: End, _: &mut Vec<u8>) -> Result<(), ExtensionError> {
+                Ok(())
+            }
+        }
+
+        pub(super) fn negotiated() -> Negotiated {
+            Negotiated { rsv: Rsv::NONE, decoder: Box::new(Identity), encoder: Box::new(Identity) }
+        }
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_written_declines() {
+        let answers = [
+            ("a", Params::new("a").with("x\r\ny")),
+            ("b", Params::new("b").with_value("x", "")),
+            ("c", Params::new("other")),
+            ("d", Params::new("d").with("x").with_value("y", "1")),
+            ("e", Params::new("e\0")),
+        ];
+        let supported: Vec<Answers> = answers.into_iter().map(|(name, answer)| Answers(name, answer)).collect();
+        let supported: Vec<&dyn Extension> = supported.iter().map(|extension| extension as &dyn Extension).collect();
+        let (answer, extensions) = server_extensions_handshake(["a, b, c", "d, e"], &supported);
+        assert_eq!((answer.as_deref(), extensions.len()), (Some("d; x; y=1"), 1));
+        assert_eq!(client_extensions_handshake(["d"], &supported).err(), Some(NegotiationError::Parameters));
+    }
+
+    #[test]
+    fn without_a_header_there_are_no_extensions() {
+        assert!(server_extensions_handshake([], &[]).0.is_none());
+        assert!(client_extensions_handshake([], &[]).is_ok_and(|extensions| extensions.is_empty()));
+        assert_eq!(write_offers(&[]).as_deref(), Some(""));
+        assert_eq!(write_offers(&[Params::new("a b")]), None);
+    }
 }

@@ -12,7 +12,7 @@
 //! | `origin.rs` | which origins a server lets in |
 //! | `http1/` | bytes of HTTP/1.1 |
 //! | `headers.rs`, `authority.rs`, `key.rs` | what headers hold |
-//! | `error.rs` | whose fault it was |
+//! | `error.rs`, `refusal.rs` | whose fault it was; the ready answers to the client's |
 //!
 //! # A server over HTTP/1.1
 //!
@@ -114,18 +114,18 @@ mod headers;
 pub mod http1;
 mod key;
 mod origin;
+mod refusal;
 mod request;
 mod response;
 mod server;
 
 pub use client::{ClientHandshake, ClientRequest, Outcome};
-pub use error::{
-    ErrorResponse, HeadError, InvalidHeader, LocalHandshakeError, NegotiationError, RequestError, ResponseError,
-};
+pub use error::{HeadError, InvalidHeader, LocalHandshakeError, NegotiationError, RequestError, ResponseError};
 pub use extensions::{client_extensions_handshake, server_extensions_handshake};
 pub use headers::Headers;
 pub use key::Key;
 pub use origin::{InvalidOrigin, OriginList, OriginPolicy};
+pub use refusal::ErrorResponse;
 pub use request::{HttpVersion, Request, RequestHead};
 pub use response::{AcceptConnection, Accepted, RejectConnection, RejectData, ResponseHead};
 pub use server::ServerHandshake;

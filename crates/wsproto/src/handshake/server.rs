@@ -133,3 +133,77 @@ impl ServerHandshake {
         ResponseHead::valid(status, headers)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::handshake::HttpVersion;
+
+    fn handshake(version: HttpVersion) -> ServerHandshake {
+        let fields = [
+            ("Host", "example.com"),
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+            ("Sec-WebSocket-Version", "13"),
+        ];
+        let http1 = version == HttpVersion::Http11;
+        let headers = Headers::from_fields(fields.into_iter().skip(if http1 { 0 } else { 4 })).unwrap();
+        let (method, scheme) = if http1 { ("GET", None) } else { ("CONNECT", Some("https")) };
+        let authority = scheme.map(|_| "example.com");
+        let protocol = scheme.map(|_| "websocket");
+        ServerHandshake::new(RequestHead { version, method, scheme, authority, path: "/", protocol, headers }).unwrap()
+    }
+
+    #[test]
+    fn the_answer_may_come_from_elsewhere() {
+        fn owned<T: Send + 'static>(_: &T) {}
+        owned(&handshake(HttpVersion::Http11));
+    }
+
+    #[test]
+    fn accepting_over_http1() {
+        let headers = Headers::from_fields([("Set-Cookie", "a=b")]).unwrap();
+        let accept = AcceptConnection { headers, ..Default::default() };
+        let accepted = handshake(HttpVersion::Http11).accept(&accept).unwrap();
+        let fields: alloc::vec::Vec<_> = accepted.response.headers().iter().collect();
+        let expected: [(&str, &[u8]); 4] = [
+            ("Upgrade", b"websocket"),
+            ("Connection", b"Upgrade"),
+            ("Sec-WebSocket-Accept", b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
+            ("Set-Cookie", b"a=b"),
+        ];
+        assert_eq!((accepted.response.status(), fields.as_slice()), (101, &expected[..]));
+        assert_eq!(accepted.subprotocol, None);
+    }
+
+    #[test]
+    fn rejecting() {
+        for (version, status, content_length, fields) in [
+            (HttpVersion::Http11, 403, Some(0), &[("Connection", "close"), ("Content-Length", "0")][..]),
+            (HttpVersion::Http11, 200, Some(5), &[("Connection", "close"), ("Content-Length", "5")]),
+            (HttpVersion::Http11, 599, None, &[("Connection", "close")]),
+            (HttpVersion::Http11, 204, Some(0), &[("Connection", "close")]),
+            (HttpVersion::Http11, 205, Some(0), &[("Connection", "close"), ("Content-Length", "0")]),
+            (HttpVersion::Http11, 304, None, &[("Connection", "close")]),
+            (HttpVersion::Http11, 426, None, &[("Connection", "Upgrade, close"), ("Upgrade", "websocket")]),
+            (HttpVersion::Http2, 403, Some(5), &[("content-length", "5")]),
+            (HttpVersion::Http3, 302, None, &[]),
+        ] {
+            let reject = RejectConnection { content_length, ..RejectConnection::new(status) };
+            let response = handshake(version).reject(&reject).unwrap();
+            assert_eq!(
+                response,
+                ResponseHead::new(status, Headers::from_fields(fields.iter().copied()).unwrap()).unwrap()
+            );
+        }
+        for status in [204, 205, 304] {
+            let reject = RejectConnection { content_length: Some(1), ..RejectConnection::new(status) };
+            assert_eq!(handshake(HttpVersion::Http11).reject(&reject), Err(LocalHandshakeError::BodyNotAllowed));
+        }
+        for status in [0, 99, 100, 101, 103, 199, 600, 65535] {
+            let result = handshake(HttpVersion::Http11).reject(&RejectConnection::new(status));
+            assert_eq!(result, Err(LocalHandshakeError::Status(status)));
+        }
+    }
+}

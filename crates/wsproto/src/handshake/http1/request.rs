@@ -148,3 +148,52 @@ fn split_target(target: &str) -> (Option<&str>, Option<&str>, Cow<'_, str>) {
         _ => (None, None, target.into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_get_can_be_answered_as_http() {
+        let mut reader = RequestReader::new(HeadLimits::default());
+        let bytes = b"GET /index.html?a HTTP/1.1\r\nHost: example.com\r\nConnection: keep-alive\r\n\r\n";
+        assert!(reader.receive(&bytes[..20]).is_ok_and(|found| found.is_none()));
+        assert!(reader.plain_request().is_none());
+        assert_eq!(reader.receive(bytes).unwrap_err(), RequestError::NotWebSocket);
+        let plain = reader.plain_request().unwrap();
+        assert_eq!((plain.path(), plain.headers().text("host")), ("/index.html?a", Some("example.com")));
+        assert_eq!(reader.receive(bytes).unwrap_err(), RequestError::NotWebSocket);
+        // What is broken as HTTP is no plain request either.
+        for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"POST / HTTP/1.1\r\nHost: a\r\n\r\n", b"GET / HTTP/1.0\r\n\r\n"]
+        {
+            let mut reader = RequestReader::new(HeadLimits::default());
+            assert!(reader.receive(bytes).is_err_and(|error| error != RequestError::NotWebSocket));
+            assert!(reader.plain_request().is_none());
+        }
+    }
+
+    #[test]
+    fn a_request_is_given_once() {
+        let bytes = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Key: \
+            dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\nmore";
+        let mut reader = RequestReader::new(HeadLimits::default());
+        let (handshake, length) = reader.receive(bytes).unwrap().unwrap();
+        assert_eq!((handshake.request().path(), &bytes[length..]), ("/", &b"more"[..]));
+        assert!(reader.receive(bytes).unwrap().is_none());
+    }
+
+    #[test]
+    fn targets_come_apart() {
+        for (target, scheme, authority, path) in [
+            ("/a?b", None, None, "/a?b"),
+            ("/a://b", None, None, "/a://b"),
+            ("*", None, None, "*"),
+            ("http://a", Some("http"), Some("a"), "/"),
+            ("http://a/", Some("http"), Some("a"), "/"),
+            ("https://a:1?b/c", Some("https"), Some("a:1"), "/?b/c"),
+            ("x://", Some("x"), Some(""), "/"),
+        ] {
+            assert_eq!(split_target(target), (scheme, authority, Cow::Borrowed(path)), "{target}");
+        }
+    }
+}

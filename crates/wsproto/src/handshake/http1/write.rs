@@ -86,3 +86,41 @@ const fn reason(status: u16) -> &'static str {
         _ => "",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::handshake::ClientRequest;
+
+    #[test]
+    fn heads_are_appended() {
+        let mut out = b"before ".to_vec();
+        let handshake =
+            ClientHandshake::new(ClientRequest::new("example.com", "/chat?a"), *b"the sample nonce").unwrap();
+        write_request(&handshake, &mut out).unwrap();
+        let expected = "before GET /chat?a HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+        assert_eq!(out, expected.as_bytes());
+
+        let handshake = ClientHandshake::http2(ClientRequest::new("example.com", "/")).unwrap();
+        assert_eq!(write_request(&handshake, &mut out), Err(LocalHandshakeError::NotHttp1));
+        assert_eq!(out, expected.as_bytes());
+
+        let mut out = Vec::new();
+        let headers = Headers::from_fields([("A", &b"\xff"[..]), ("B", b"")]).unwrap();
+        write_response(&ResponseHead::new(599, headers).unwrap(), &mut out);
+        assert_eq!(out, b"HTTP/1.1 599 \r\nA: \xff\r\nB: \r\n\r\n");
+    }
+
+    #[test]
+    fn an_error_is_answered_completely() {
+        let mut out = Vec::new();
+        write_error(RequestError::NotWebSocket, &mut out);
+        let text = core::str::from_utf8(&out).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(
+            head.starts_with("HTTP/1.1 426 Upgrade Required\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n")
+        );
+        assert!(head.ends_with(&alloc::format!("Content-Length: {}", body.len())));
+    }
+}
