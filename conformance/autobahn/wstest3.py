@@ -135,6 +135,12 @@ def main():
     from twisted.internet.error import ReactorNotRunning
     from twisted.python import log
 
+    # What is left of an earlier run must not be judged
+    os.makedirs(a.outdir, exist_ok=True)
+    for name in os.listdir(a.outdir):
+        if name.endswith((".json", ".html", ".log")):
+            os.remove(os.path.join(a.outdir, name))
+
     # Which cases
     if a.max_len is not None:
         a.exclude += [case_id(c) for c in fuzzing.Cases if hasattr(c, "TESTDATA") and c.LEN > a.max_len]
@@ -145,12 +151,6 @@ def main():
     unknown = set(ids) - {case_id(c) for c in fuzzing.Cases}
     if unknown or not ids:
         sys.exit("wstest3: no such case: %s" % (" ".join(sorted(unknown)) or " ".join(spec["cases"])))
-
-    # What is left of an earlier run must not be judged
-    os.makedirs(a.outdir, exist_ok=True)
-    for name in os.listdir(a.outdir):
-        if name.endswith((".json", ".html", ".log")):
-            os.remove(os.path.join(a.outdir, name))
 
     # The suite prints; its factories are kept, to write what is there when the run is stopped early
     stdout = sys.stdout

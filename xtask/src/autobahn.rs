@@ -96,6 +96,7 @@ fn directions(workspace: &Workspace, plan: &Plan) -> Result<Vec<Direction>> {
 /// The suite at work on one direction.
 struct Run {
     peer: &'static str,
+    python: PathBuf,
     command: CommandLine,
     child: Child,
     reports: PathBuf,
@@ -108,8 +109,9 @@ impl Run {
         let reports = folder.join(direction.peer);
         // A full run takes some ten minutes, a short one half a minute. The limits are for what hangs.
         let seconds = if plan.full { "2400" } else { "300" };
+        let python = folder.join("venv/bin/python");
         let mut command = CommandLine::new("")
-            .path(&folder.join("venv/bin/python"))
+            .path(&python)
             .variable("PYTHONPATH", folder.join("suite").to_string_lossy())
             .args(["-W", "ignore"])
             .arg(format!("{SCRIPTS}/wstest3.py"))
@@ -128,13 +130,14 @@ impl Run {
         println!("   $ {command}");
         let child = command.spawn()?;
         let cases = (plan.full && plan.cases.is_empty()).then_some(CASES);
-        Ok(Self { peer: direction.peer, command, child, reports, cases })
+        Ok(Self { peer: direction.peer, python, command, child, reports, cases })
     }
 
     /// Waits for the end, and judges.
     fn finish(mut self) -> Result<()> {
         let status = self.child.wait()?;
-        let mut judge = CommandLine::new("python3")
+        let mut judge = CommandLine::new("")
+            .path(&self.python)
             .arg(format!("{SCRIPTS}/summarise.py"))
             .path(&self.reports)
             .args(["--allow", &format!("{SCRIPTS}/allow.txt")]);
@@ -142,12 +145,15 @@ impl Run {
             judge = judge.args(["--expect", &cases.to_string()]);
         }
         let verdict = judge.run();
-        let index = self.reports.join("index.html");
         if !status.success() {
             bail!("Autobahn, {}: `{}` ended with {status}", self.peer, self.command);
         }
         if verdict.is_err() {
-            bail!("Autobahn, {}: results that are not allowed, see {}", self.peer, index.display());
+            bail!(
+                "Autobahn, {}: results that are not allowed, see {}",
+                self.peer,
+                self.reports.join("index.html").display()
+            );
         }
         Ok(())
     }
