@@ -1,0 +1,33 @@
+//! The command `wsproto`: an echo server and a client for the terminal.
+
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// WebSockets on the command line.
+#[derive(Debug, Parser)]
+#[command(name = "wsproto", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Arguments),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Serve(arguments) => serve::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("wsproto: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

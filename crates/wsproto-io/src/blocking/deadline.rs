@@ -1,0 +1,72 @@
+//! A point in time for something that takes many reads and writes.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::stream::Stream;
+use crate::error::{Error, Timeout};
+
+/// Until when; on the monotonic clock. `None`: no limit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline {
+    at: Option<Instant>,
+    what: Timeout,
+}
+
+impl Deadline {
+    pub(crate) fn after(time: Duration, what: Timeout) -> Self {
+        Self { at: Instant::now().checked_add(time), what }
+    }
+
+    /// What is left; an error where nothing is.
+    pub(crate) fn left(self) -> Result<Option<Duration>, Error> {
+        match self.at {
+            None => Ok(None),
+            Some(at) => match at.checked_duration_since(Instant::now()) {
+                // Sockets count in microseconds, and take zero for an error.
+                Some(left) if left >= Duration::from_micros(1) => Ok(Some(left)),
+                _ => Err(Error::Timeout(self.what)),
+            },
+        }
+    }
+
+    /// One read, by the deadline.
+    pub(crate) fn read(self, stream: &mut impl Stream, buffer: &mut [u8]) -> Result<usize, Error> {
+        loop {
+            ignore_unsupported(stream.set_read_timeout(self.left()?))?;
+            match stream.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_timeout(&error) => return Err(Error::Timeout(self.what)),
+                result => return Ok(result?),
+            }
+        }
+    }
+
+    /// Writes all, by the deadline.
+    pub(crate) fn write_all(self, stream: &mut impl Stream, mut bytes: &[u8]) -> Result<(), Error> {
+        while !bytes.is_empty() {
+            ignore_unsupported(stream.set_write_timeout(self.left()?))?;
+            match stream.write(bytes) {
+                Ok(0) => return Err(Error::Io(io::ErrorKind::WriteZero.into())),
+                Ok(n) => bytes = &bytes[n..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_timeout(&error) => return Err(Error::Timeout(self.what)),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(stream.flush()?)
+    }
+}
+
+/// Whether a read or a write ended because of its timeout. (Which of the two kinds it is depends on the system.)
+pub(crate) fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
+/// A transport without timeouts goes on without deadlines.
+pub(crate) fn ignore_unsupported(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
+        result => result,
+    }
+}

@@ -1,0 +1,205 @@
+//! The transport and what is to be written to it.
+
+use std::io;
+use std::net::Shutdown;
+use std::time::Duration;
+
+use wsproto::Message;
+use wsproto::frame::Role;
+
+use super::deadline::{Deadline, is_timeout};
+use super::stream::Stream;
+use crate::error::{Error, Timeout};
+use crate::outgoing::{LOW, Outgoing};
+
+/// The transport, the outgoing queue, and the times that each may take.
+#[derive(Debug)]
+pub(crate) struct Io<S> {
+    pub(super) stream: S,
+    pub(super) outgoing: Outgoing,
+    pub(super) role: Role,
+    read_timeout: Option<Duration>,
+    write_timeout: Option<Duration>,
+    close_timeout: Duration,
+    /// Until when the peer has to answer our Close.
+    closing: Option<Deadline>,
+    ended: bool,
+}
+
+/// How long a server waits for the client to take what was sent and to end the transport, before it does so itself.
+/// (A transport that is closed with unread bytes in it may destroy what was sent.)
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How much is read and thrown away for that, in bytes.
+const LINGER_BYTES: usize = 256 * 1024;
+
+impl<S: Stream> Io<S> {
+    pub(super) fn new(stream: S, outgoing: Outgoing, role: Role, close_timeout: Duration) -> Self {
+        let (read_timeout, write_timeout, closing, ended) = (None, None, None, false);
+        Self { stream, outgoing, role, read_timeout, write_timeout, close_timeout, closing, ended }
+    }
+
+    /// Queues a message and writes all.
+    pub(super) fn send(&mut self, message: &Message<'_>) -> Result<(), Error> {
+        let timed_out = self.feed(message)?;
+        if timed_out { Err(Error::Timeout(Timeout::Send { queued: true })) } else { self.write_to(0) }
+    }
+
+    /// Queues a message, and writes where the queue is full. Gives whether a write timed out behind the point from which
+    /// on the message is queued.
+    pub(super) fn feed(&mut self, message: &Message<'_>) -> Result<bool, Error> {
+        if self.outgoing.is_full() {
+            match self.write_to(LOW) {
+                Err(Error::Timeout(_)) if self.outgoing.is_full() => {
+                    return Err(Error::Timeout(Timeout::Send { queued: false }));
+                }
+                Err(Error::Timeout(_)) | Ok(()) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let mut encoding = self.outgoing.begin(message)?;
+        let mut timed_out = false;
+        loop {
+            if self.outgoing.is_full() && !timed_out {
+                match self.write_to(LOW) {
+                    // A message that was begun must be finished: the rest of it waits in the queue.
+                    Err(Error::Timeout(_)) => timed_out = true,
+                    result => result?,
+                }
+            }
+            if encoding.is_finished() {
+                return Ok(timed_out);
+            }
+            self.outgoing.encode_more(&mut encoding)?;
+        }
+    }
+
+    /// Writes until at most this many bytes wait.
+    pub(super) fn write_to(&mut self, mark: usize) -> Result<(), Error> {
+        if self.outgoing.is_empty() {
+            return Ok(());
+        }
+        while self.outgoing.queued() > mark || (mark == 0 && !self.outgoing.is_empty()) {
+            match self.stream.write(self.outgoing.unwritten()) {
+                Ok(0) => return Err(self.broken(io::ErrorKind::WriteZero.into())),
+                Ok(n) => self.outgoing.advance(n),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_timeout(&error) => return Err(Error::Timeout(Timeout::Send { queued: true })),
+                Err(error) => return Err(self.broken(error)),
+            }
+        }
+        match self.stream.flush() {
+            Err(error) if is_timeout(&error) => Err(Error::Timeout(Timeout::Send { queued: true })),
+            Err(error) => Err(self.broken(error)),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn broken(&mut self, error: io::Error) -> Error {
+        self.outgoing.discard();
+        Error::Io(error)
+    }
+
+    /// A transport that takes nothing any more may still hold what the peer sent before: reading will tell.
+    pub(super) fn go_on_reading(&self, error: Error) -> Result<(), Error> {
+        match error {
+            Error::Io(_) => Ok(()),
+            error => Err(error),
+        }
+    }
+
+    /// One read.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
+        if let Some(closing) = self.closing {
+            return closing.read(&mut self.stream, buffer);
+        }
+        loop {
+            match self.stream.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_timeout(&error) => return Err(Error::Timeout(Timeout::Receive)),
+                result => return Ok(result?),
+            }
+        }
+    }
+
+    /// Our Close is queued: the time of the peer's answer begins.
+    pub(super) fn start_closing(&mut self) {
+        self.closing = Some(Deadline::after(self.close_timeout, Timeout::Close));
+    }
+
+    /// After the closing handshake: a server ends the transport, a client waits for that (RFC 6455 §7.1.1).
+    pub(super) fn finish(&mut self) {
+        match self.role {
+            Role::Server => self.fail(),
+            Role::Client => {
+                if self.write_last() {
+                    self.drain(self.close_timeout, usize::MAX);
+                }
+                self.end();
+            }
+        }
+    }
+
+    /// Writes the last that there is to say, and ends the transport so that it arrives.
+    pub(super) fn fail(&mut self) {
+        if self.write_last() {
+            let _ = self.stream.shutdown(Shutdown::Write);
+            self.drain(LINGER, LINGER_BYTES);
+        }
+        self.end();
+    }
+
+    /// Writes what is queued, in the time that closing may take.
+    fn write_last(&mut self) -> bool {
+        let deadline = Deadline::after(self.close_timeout, Timeout::Close);
+        let mut written = true;
+        while written && !self.outgoing.is_empty() {
+            let bytes = self.outgoing.unwritten();
+            let len = bytes.len();
+            written = deadline.write_all(&mut self.stream, bytes).is_ok();
+            self.outgoing.advance(len);
+        }
+        written
+    }
+
+    /// Reads and throws away until the peer ends the transport; not where there is no timeout for it.
+    fn drain(&mut self, time: Duration, mut bytes: usize) {
+        if self.stream.set_read_timeout(Some(time)).is_err() {
+            return;
+        }
+        let deadline = Deadline::after(time, Timeout::Close);
+        let mut buffer = [0; 1024];
+        while let Ok(n) = deadline.read(&mut self.stream, &mut buffer) {
+            if n == 0 || n > bytes {
+                return;
+            }
+            bytes -= n;
+        }
+    }
+
+    /// Ends the transport.
+    pub(super) fn end(&mut self) {
+        if !self.ended {
+            self.ended = true;
+            self.outgoing.discard();
+            let _ = self.stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    pub(super) fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        self.stream.set_read_timeout(timeout.map(at_least))?;
+        self.read_timeout = timeout;
+        Ok(())
+    }
+
+    pub(super) fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        self.stream.set_write_timeout(timeout.map(at_least))?;
+        self.write_timeout = timeout;
+        Ok(())
+    }
+}
+
+/// Sockets refuse a timeout of zero, and may round one below a microsecond to it, which means for ever.
+fn at_least(timeout: Duration) -> Duration {
+    timeout.max(Duration::from_micros(1))
+}

@@ -1,0 +1,223 @@
+//! What can go wrong, and whose fault it was.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+
+use wsproto::handshake::{Headers, InvalidHeader, LocalHandshakeError, RequestError, ResponseError};
+use wsproto::{CloseFrame, LocalProtocolError, NoRandomness, RemoteProtocolError};
+
+/// What went wrong. Each variant says whose fault it was.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// Yours: the protocol does not allow what was asked for. Nothing was sent.
+    Local(LocalProtocolError),
+    /// The peer's: it broke the protocol or a limit, and was told so in a Close frame; or the transport ended without
+    /// one. The connection is over.
+    Remote(RemoteProtocolError),
+    /// The transport's. The connection is over.
+    Io(io::Error),
+    /// A time ran out.
+    Timeout(Timeout),
+    /// The connection has ended, and this is what is known of its end.
+    Closed(Closed),
+    /// The client's: its request was refused, and answered so. (At a server.)
+    Request(RequestError),
+    /// Nobody's: the client wanted a page, and got an answer as HTTP. (At a server.)
+    PlainRequest,
+    /// Your server rejected the request with this status, as your decision or your policy said.
+    Declined(u16),
+    /// The server's: its response is not a valid answer. (At a client.)
+    Response(ResponseError),
+    /// The server rejected the request. (At a client.)
+    Rejected(Box<Rejected>),
+    /// Yours: the request or the answer cannot be written as you want it.
+    Handshake(LocalHandshakeError),
+    /// Yours: a `wss` URL. TLS is not built yet.
+    Tls,
+    /// The name has no address.
+    NoAddress,
+    /// The operating system gives no random bytes for keys and masks.
+    NoRandomness,
+}
+
+/// Which time ran out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Timeout {
+    /// No connection in time.
+    Connect,
+    /// The handshake as a whole did not end in time.
+    Handshake,
+    /// Nothing came in the time that one read may take. Nothing is lost: the next call goes on.
+    Receive,
+    /// The transport took nothing in the time that one write may take.
+    Send {
+        /// Whether the message is queued, whole, and goes out with what is written next. If not, it is yours: send it
+        /// again later.
+        queued: bool,
+    },
+    /// The peer did not answer our Close in time. The connection is over.
+    Close,
+}
+
+/// How a connection ended, as other APIs tell it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Closed {
+    /// The peer's close code; 1005 where its Close had none, 1006 where there was no Close (RFC 6455 §7.1.5). Where the
+    /// peer broke the protocol: the code that it was told.
+    pub code: u16,
+    /// The peer's reason, at most 123 bytes; may be empty.
+    pub reason: String,
+}
+
+impl Closed {
+    pub(crate) fn received(frame: &CloseFrame<'_>) -> Self {
+        Self { code: frame.code().map_or(1005, u16::from), reason: frame.reason().to_owned() }
+    }
+
+    pub(crate) fn failed(error: RemoteProtocolError) -> Self {
+        Self { code: error.close_code().map_or(1006, u16::from), reason: String::new() }
+    }
+
+    pub(crate) const fn abnormal() -> Self {
+        Self { code: 1006, reason: String::new() }
+    }
+}
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.code {
+            1005 => f.write_str("closed by the peer without a code (1005)")?,
+            1006 => f.write_str("ended without a closing handshake (1006)")?,
+            code => write!(f, "closed with code {code}")?,
+        }
+        if self.reason.is_empty() { Ok(()) } else { write!(f, ": {}", self.reason) }
+    }
+}
+
+/// A server's answer other than a WebSocket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// The status, such as 403.
+    pub status: u16,
+    /// The headers.
+    pub headers: Headers,
+    /// The body, or its first 64 KiB.
+    pub body: Vec<u8>,
+    /// Whether the body was longer.
+    pub truncated: bool,
+}
+
+impl Error {
+    /// The close code that tells how the connection ended, where the error is such an end: the peer's, or 1006 where
+    /// there was none, or the one that the peer was told.
+    #[must_use]
+    pub fn close_code(&self) -> Option<u16> {
+        match self {
+            Self::Remote(error) => Some(Closed::failed(*error).code),
+            Self::Io(_) => Some(1006),
+            Self::Closed(closed) => Some(closed.code),
+            _ => None,
+        }
+    }
+
+    pub(crate) const fn is_timeout(&self) -> bool {
+        matches!(self, Self::Timeout(_))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local(error) => error.fmt(f),
+            Self::Remote(RemoteProtocolError::UnexpectedEof) => {
+                f.write_str("the connection ended without a closing handshake (1006)")
+            }
+            Self::Remote(error) => error.fmt(f),
+            Self::Io(error) => write!(f, "the transport failed: {error}"),
+            Self::Timeout(timeout) => timeout.fmt(f),
+            Self::Closed(closed) => write!(f, "the connection was {closed}"),
+            Self::Request(error) => error.fmt(f),
+            Self::PlainRequest => f.write_str("the client asked for a page, not for a WebSocket"),
+            Self::Declined(status) => write!(f, "the request was rejected here with status {status}"),
+            Self::Response(error) => error.fmt(f),
+            Self::Rejected(rejected) => write!(f, "the server rejected the request with status {}", rejected.status),
+            Self::Handshake(error) => error.fmt(f),
+            Self::Tls => f.write_str("TLS is not built yet: use a ws:// URL"),
+            Self::NoAddress => f.write_str("the name has no address"),
+            Self::NoRandomness => NoRandomness.fmt(f),
+        }
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Io(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Timeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connect => "no connection in time",
+            Self::Handshake => "the handshake took too long",
+            Self::Receive => "nothing was received in time",
+            Self::Send { queued: true } => "the peer did not take the message in time; it is queued",
+            Self::Send { queued: false } => "the peer did not take earlier messages in time; this one was not queued",
+            Self::Close => "the peer did not answer the Close in time",
+        })
+    }
+}
+
+impl From<LocalProtocolError> for Error {
+    fn from(error: LocalProtocolError) -> Self {
+        Self::Local(error)
+    }
+}
+
+impl From<RemoteProtocolError> for Error {
+    fn from(error: RemoteProtocolError) -> Self {
+        Self::Remote(error)
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<RequestError> for Error {
+    fn from(error: RequestError) -> Self {
+        Self::Request(error)
+    }
+}
+
+impl From<ResponseError> for Error {
+    fn from(error: ResponseError) -> Self {
+        Self::Response(error)
+    }
+}
+
+impl From<LocalHandshakeError> for Error {
+    fn from(error: LocalHandshakeError) -> Self {
+        Self::Handshake(error)
+    }
+}
+
+impl From<InvalidHeader> for Error {
+    fn from(error: InvalidHeader) -> Self {
+        Self::Handshake(error.into())
+    }
+}
+
+impl From<NoRandomness> for Error {
+    fn from(_: NoRandomness) -> Self {
+        Self::NoRandomness
+    }
+}

@@ -1,0 +1,155 @@
+//! What was read and not yet taken: events from a lent buffer, without I/O.
+
+use std::mem;
+
+use wsproto::{Assembler, Data, Event, Input, Limits, Receiver, RemoteProtocolError, Reply, TooBig};
+
+use crate::error::Closed;
+use crate::lend::{self, ReadSize};
+
+/// The receiving half of a connection, and the bytes that were read and not yet taken.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    receiver: Receiver,
+    assembler: Assembler,
+    buffer: Vec<u8>,
+    marks: Marks,
+    size: ReadSize,
+    closed: Option<Closed>,
+}
+
+/// Where the application is in the buffer.
+#[derive(Clone, Copy, Debug)]
+struct Marks {
+    start: usize,
+    end: usize,
+    /// Whether the receiver has said that there is nothing more.
+    exhausted: bool,
+}
+
+impl Marks {
+    const NOTHING: Self = Self { start: 0, end: 0, exhausted: true };
+}
+
+impl Incoming {
+    /// `first` is what was read behind the head of the handshake.
+    pub(crate) fn new(receiver: Receiver, limits: Limits, first: Vec<u8>) -> Self {
+        let limit = usize::try_from(limits.message_limit()).unwrap_or(usize::MAX);
+        let marks = Marks { start: 0, end: first.len(), exhausted: first.is_empty() };
+        let (assembler, size) = (Assembler::new(limit), ReadSize::new());
+        Self { receiver, assembler, buffer: first, marks, size, closed: None }
+    }
+
+    /// Whether there may be events that need no more bytes.
+    pub(crate) const fn has_unread(&self) -> bool {
+        !self.marks.exhausted
+    }
+
+    /// What the peer's Close said, or what stands for it.
+    pub(crate) const fn closed(&self) -> Option<&Closed> {
+        self.closed.as_ref()
+    }
+
+    /// What the connection failed with.
+    pub(crate) const fn error(&self) -> Option<RemoteProtocolError> {
+        self.receiver.error()
+    }
+
+    /// A buffer to read into. It comes back with [`Self::received`].
+    pub(crate) fn lend(&mut self) -> Vec<u8> {
+        self.give_back();
+        lend::read_buffer(self.size.len())
+    }
+
+    /// Takes the buffer back, and with it the first `n` bytes as what was read.
+    pub(crate) fn received(&mut self, buffer: Vec<u8>, n: usize) {
+        if n == 0 {
+            lend::return_read_buffer(buffer);
+            return;
+        }
+        self.size.note(n);
+        self.buffer = buffer;
+        self.marks = Marks { start: 0, end: n, exhausted: false };
+    }
+
+    /// Gives the buffer back to the thread, where all is taken from it.
+    pub(crate) fn give_back(&mut self) {
+        if self.marks.exhausted {
+            lend::return_read_buffer(mem::take(&mut self.buffer));
+            self.marks = Marks::NOTHING;
+        }
+    }
+
+    /// Notes that the transport has ended.
+    pub(crate) fn eof(&mut self) -> Result<(), RemoteProtocolError> {
+        self.receiver.receive_eof().inspect_err(|error| self.closed = Some(Closed::failed(*error)))
+    }
+
+    /// Notes that the transport has failed.
+    pub(crate) fn broken(&mut self) {
+        self.closed.get_or_insert_with(Closed::abnormal);
+    }
+
+    /// The events of what was read. `'b` is the borrow of the buffer.
+    pub(crate) fn events(&mut self) -> Events<'_> {
+        Events {
+            input: Input::new(&mut self.buffer[self.marks.start..self.marks.end]),
+            receiver: &mut self.receiver,
+            assembler: &mut self.assembler,
+            closed: &mut self.closed,
+            marks: &mut self.marks,
+        }
+    }
+}
+
+/// The events of what was read. What is not taken stays for the next time.
+#[derive(Debug)]
+pub(crate) struct Events<'b> {
+    input: Input<'b>,
+    receiver: &'b mut Receiver,
+    assembler: &'b mut Assembler,
+    closed: &'b mut Option<Closed>,
+    marks: &'b mut Marks,
+}
+
+impl<'b> Events<'b> {
+    /// The next event, and the reply that is owed for it.
+    #[inline]
+    pub(crate) fn next(&mut self) -> Result<Option<(Event<'b>, Option<Reply>)>, RemoteProtocolError> {
+        match self.receiver.receive(&mut self.input) {
+            Ok(Some(event)) => {
+                if let Event::Close(frame) = &event {
+                    *self.closed = Some(Closed::received(frame));
+                }
+                let reply = event.response();
+                Ok(Some((event, reply)))
+            }
+            Ok(None) => {
+                self.marks.exhausted = true;
+                Ok(None)
+            }
+            Err(error) => {
+                self.marks.exhausted = true;
+                *self.closed = Some(Closed::failed(error));
+                Err(error)
+            }
+        }
+    }
+
+    /// Joins pieces; gives a message that is whole.
+    pub(crate) fn join(&mut self, piece: wsproto::Message<'b>) -> Result<Option<Data<'b>>, RemoteProtocolError> {
+        self.assembler
+            .push(piece)
+            .map_err(|TooBig { limit }| RemoteProtocolError::MessageTooBig { limit: limit as u64 })
+    }
+
+    pub(crate) fn closed(&self) -> Option<&Closed> {
+        self.closed.as_ref()
+    }
+}
+
+impl Drop for Events<'_> {
+    fn drop(&mut self) {
+        self.marks.start += self.input.consumed();
+    }
+}

@@ -1,0 +1,122 @@
+//! Buffers that a thread lends to its connections, so that none keeps one while it is idle.
+
+use std::cell::Cell;
+
+/// Largest read, in bytes. Behind what one read gave, nothing is read until the application has taken it.
+pub(crate) const MAX_READ: usize = 64 * 1024;
+
+/// Smallest read, in bytes: what a connection that waits in a blocking read holds.
+pub(crate) const MIN_READ: usize = 4 * 1024;
+
+/// A writing buffer with more room than this is freed, not kept for the next, in bytes.
+const MAX_KEPT: usize = 256 * 1024;
+
+thread_local! {
+    static READ: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static WRITE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// A buffer of `len` bytes. It is filled with zeros when it is made, not each time that it is lent.
+pub(crate) fn read_buffer(len: usize) -> Vec<u8> {
+    let buffer = READ.try_with(Cell::take).unwrap_or_default();
+    if buffer.len() == len { buffer } else { vec![0; len] }
+}
+
+/// Takes a reading buffer back.
+pub(crate) fn return_read_buffer(buffer: Vec<u8>) {
+    if buffer.is_empty() {
+        return;
+    }
+    // While a thread ends its buffers may be gone; then this one goes, too.
+    let _ = READ.try_with(|kept| kept.set(buffer));
+}
+
+/// An empty buffer to write into.
+pub(crate) fn write_buffer() -> Vec<u8> {
+    WRITE.try_with(Cell::take).unwrap_or_default()
+}
+
+/// Takes a writing buffer back.
+pub(crate) fn return_write_buffer(mut buffer: Vec<u8>) {
+    if (1..=MAX_KEPT).contains(&buffer.capacity()) {
+        buffer.clear();
+        let _ = WRITE.try_with(|kept| kept.set(buffer));
+    }
+}
+
+/// How much to read at a time: a connection that sends little holds little while it waits.
+///
+/// A read that fills its buffer makes the next one four times as large; four in a row that would have fitted in a
+/// quarter make it as small again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReadSize {
+    len: usize,
+    small: u8,
+}
+
+impl ReadSize {
+    pub(crate) const fn new() -> Self {
+        Self { len: MIN_READ, small: 0 }
+    }
+
+    pub(crate) const fn len(self) -> usize {
+        self.len
+    }
+
+    /// Notes what a read gave.
+    pub(crate) fn note(&mut self, n: usize) {
+        if n == self.len {
+            self.len = (self.len * 4).min(MAX_READ);
+            self.small = 0;
+        } else if n > self.len / 4 {
+            self.small = 0;
+        } else {
+            self.small += 1;
+            if self.small == 4 {
+                self.len = (self.len / 4).max(MIN_READ);
+                self.small = 0;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_grow_and_shrink_with_what_comes() {
+        let mut size = ReadSize::new();
+        size.note(MIN_READ - 1);
+        assert_eq!(size.len(), MIN_READ);
+        size.note(MIN_READ);
+        assert_eq!(size.len(), 4 * MIN_READ);
+        size.note(4 * MIN_READ);
+        size.note(MAX_READ);
+        assert_eq!(size.len(), MAX_READ);
+        for _ in 0..3 {
+            size.note(1);
+        }
+        size.note(MAX_READ / 2);
+        for _ in 0..3 {
+            size.note(1);
+        }
+        assert_eq!(size.len(), MAX_READ, "four small reads in a row, not four in all");
+        size.note(1);
+        assert_eq!(size.len(), MAX_READ / 4);
+    }
+
+    #[test]
+    fn a_thread_lends_the_same_buffer_again() {
+        let mut buffer = read_buffer(100);
+        buffer[7] = 1;
+        return_read_buffer(buffer);
+        assert_eq!(read_buffer(100)[7], 1, "not filled with zeros again");
+        assert_eq!(read_buffer(100), [0; 100]);
+        return_write_buffer(Vec::with_capacity(1000));
+        assert!(write_buffer().capacity() >= 1000);
+        assert_eq!(write_buffer().capacity(), 0);
+        return_write_buffer(Vec::with_capacity(MAX_KEPT + 1));
+        assert_eq!(write_buffer().capacity(), 0);
+    }
+}

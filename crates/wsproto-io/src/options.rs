@@ -1,0 +1,101 @@
+//! What can be chosen for a connection, the same at both ends and for all drivers.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use wsproto::Limits;
+use wsproto::extension::Extension;
+use wsproto::extension::deflate::PerMessageDeflate;
+use wsproto::handshake::http1::HeadLimits;
+
+/// What clients and servers can choose alike.
+#[derive(Clone)]
+pub(crate) struct Common {
+    pub(crate) extensions: Vec<Arc<dyn Extension>>,
+    pub(crate) limits: Limits,
+    pub(crate) head_limits: HeadLimits,
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) close_timeout: Duration,
+}
+
+impl Default for Common {
+    fn default() -> Self {
+        Self {
+            extensions: vec![Arc::new(PerMessageDeflate::new())],
+            limits: Limits::default(),
+            head_limits: HeadLimits::default(),
+            handshake_timeout: Duration::from_secs(10),
+            close_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+impl fmt::Debug for Common {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Common")
+            .field("extensions", &self.extensions.iter().map(|extension| extension.name()).collect::<Vec<_>>())
+            .field("limits", &self.limits)
+            .field("head_limits", &self.head_limits)
+            .field("handshake_timeout", &self.handshake_timeout)
+            .field("close_timeout", &self.close_timeout)
+            .finish()
+    }
+}
+
+/// The setters that [`Common`] has, for the public builder that holds it in `common`.
+macro_rules! common_setters {
+    () => {
+        /// Compresses with permessage-deflate (RFC 7692) where the peer does so, too; `None`: does not compress. Default:
+        /// [`PerMessageDeflate::new`](wsproto::extension::deflate::PerMessageDeflate::new).
+        ///
+        /// Secrets beside text that an attacker chooses should not be compressed together (the attack is known as CRIME).
+        #[must_use]
+        pub fn compression(
+            mut self,
+            compression: impl Into<Option<wsproto::extension::deflate::PerMessageDeflate>>,
+        ) -> Self {
+            self.common.extensions.retain(|extension| extension.name() != "permessage-deflate");
+            if let Some(deflate) = compression.into() {
+                self.common.extensions.push(std::sync::Arc::new(deflate));
+            }
+            self
+        }
+
+        /// Adds an extension of one's own.
+        #[must_use]
+        pub fn extension(mut self, extension: std::sync::Arc<dyn wsproto::extension::Extension>) -> Self {
+            self.common.extensions.push(extension);
+            self
+        }
+
+        /// How much the peer may send: messages of 1 MiB by default.
+        #[must_use]
+        pub const fn limits(mut self, limits: wsproto::Limits) -> Self {
+            self.common.limits = limits;
+            self
+        }
+
+        /// How long the peer's head may be: 16 KiB and 64 headers by default.
+        #[must_use]
+        pub const fn head_limits(mut self, limits: wsproto::handshake::http1::HeadLimits) -> Self {
+            self.common.head_limits = limits;
+            self
+        }
+
+        /// The time for the whole handshake, not for each read of it; default 10 s.
+        #[must_use]
+        pub const fn handshake_timeout(mut self, time: std::time::Duration) -> Self {
+            self.common.handshake_timeout = time;
+            self
+        }
+
+        /// The time that the peer has to answer our Close, and then to end the transport; default 10 s.
+        #[must_use]
+        pub const fn close_timeout(mut self, time: std::time::Duration) -> Self {
+            self.common.close_timeout = time;
+            self
+        }
+    };
+}
+pub(crate) use common_setters;

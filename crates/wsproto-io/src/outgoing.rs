@@ -1,0 +1,181 @@
+//! What waits to be written, and when it is too much: the rules of the outgoing queue, without I/O.
+
+use wsproto::frame::Mask;
+use wsproto::{Data, LocalProtocolError, Message, Outgoing as Frame, Reply, ReplySlot, Sender};
+
+use crate::lend;
+
+/// From this many queued bytes on, no message is accepted before the transport has taken some.
+pub(crate) const HIGH: usize = 64 * 1024;
+
+/// Down to this many bytes the queue is written before a message is accepted again.
+pub(crate) const LOW: usize = 16 * 1024;
+
+/// A message longer than this is encoded in steps of this many bytes, so that it is never copied whole.
+const STEP: usize = 64 * 1024;
+
+/// The sending half of a connection, and the bytes that wait for the transport.
+///
+/// Below [`HIGH`] queued bytes any one message is accepted; so the queue holds at most `HIGH + STEP` bytes, a frame
+/// header and the control frames, which always fit. (Beyond `HIGH` only the latest Pong is kept, RFC 6455 §5.5.3.)
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    sender: Sender,
+    /// Whether an extension encodes messages: then a long message is cut into fragments.
+    encoding: bool,
+    queue: Vec<u8>,
+    /// How much of the queue the transport has taken.
+    written: usize,
+    /// The reply that finds no room.
+    owed: ReplySlot,
+}
+
+/// A message that is being encoded.
+#[derive(Debug)]
+pub(crate) struct Encoding<'m> {
+    rest: Option<Rest<'m>>,
+}
+
+#[derive(Debug)]
+struct Rest<'m> {
+    message: &'m Message<'m>,
+    /// Bytes that are encoded.
+    done: usize,
+    /// For a frame whose header stands in the queue: the mask of its payload.
+    frame: Option<Option<Mask>>,
+}
+
+impl Encoding<'_> {
+    pub(crate) const fn is_finished(&self) -> bool {
+        self.rest.is_none()
+    }
+}
+
+impl Outgoing {
+    pub(crate) fn new(sender: Sender, encoding: bool) -> Self {
+        Self { sender, encoding, queue: Vec::new(), written: 0, owed: ReplySlot::new() }
+    }
+
+    /// Bytes that wait for the transport.
+    pub(crate) fn queued(&self) -> usize {
+        self.queue.len() - self.written
+    }
+
+    /// Whether nothing waits at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queued() == 0 && self.owed.is_empty()
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.queued() >= HIGH
+    }
+
+    pub(crate) const fn close_was_sent(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    /// Begins to encode a message; one that is not long is encoded whole.
+    pub(crate) fn begin<'m>(&mut self, message: &'m Message<'m>) -> Result<Encoding<'m>, LocalProtocolError> {
+        let bytes = message.data.as_bytes();
+        self.lend();
+        if bytes.len() <= STEP {
+            self.sender.send(message, &mut self.queue)?;
+            return Ok(Encoding { rest: None });
+        }
+        let frame = if self.encoding {
+            None
+        } else {
+            let (kind, len) = (message.data.kind(), bytes.len() as u64);
+            Some(self.sender.send_header(kind, len, message.message_finished, &mut self.queue)?)
+        };
+        let mut encoding = Encoding { rest: Some(Rest { message, done: 0, frame }) };
+        self.encode_more(&mut encoding)?;
+        Ok(encoding)
+    }
+
+    /// Encodes the next step of a message.
+    pub(crate) fn encode_more(&mut self, encoding: &mut Encoding<'_>) -> Result<(), LocalProtocolError> {
+        let Some(rest) = &mut encoding.rest else { return Ok(()) };
+        self.lend();
+        let bytes = rest.message.data.as_bytes();
+        let mut end = rest.done.saturating_add(STEP).min(bytes.len());
+        match &mut rest.frame {
+            Some(mask) => {
+                let start = self.queue.len();
+                self.queue.extend_from_slice(&bytes[rest.done..end]);
+                if let Some(mask) = mask {
+                    mask.apply(&mut self.queue[start..]);
+                }
+            }
+            None => {
+                let data = match &rest.message.data {
+                    Data::Text(text) => {
+                        while !text.is_char_boundary(end) {
+                            end -= 1;
+                        }
+                        Data::from(&text[rest.done..end])
+                    }
+                    Data::Binary(bytes) => Data::from(&bytes[rest.done..end]),
+                };
+                let message_finished = rest.message.message_finished && end == bytes.len();
+                self.sender.send(Message { data, frame_finished: true, message_finished }, &mut self.queue)?;
+            }
+        }
+        rest.done = end;
+        if end == bytes.len() {
+            encoding.rest = None;
+        }
+        Ok(())
+    }
+
+    /// Queues a control frame.
+    pub(crate) fn control(&mut self, frame: impl Frame) -> Result<(), LocalProtocolError> {
+        self.lend();
+        self.sender.send(frame, &mut self.queue)
+    }
+
+    /// Queues a reply, or where there is no room keeps it until there is.
+    pub(crate) fn reply(&mut self, reply: Reply) {
+        if self.is_full() || !self.owed.is_empty() {
+            self.owed.put(reply);
+        } else {
+            self.lend();
+            self.sender.reply(reply, &mut self.queue);
+        }
+    }
+
+    /// What the transport is to take next; empty where nothing waits.
+    pub(crate) fn unwritten(&mut self) -> &[u8] {
+        if !self.owed.is_empty() && !self.is_full() {
+            if let Some(reply) = self.owed.take() {
+                self.lend();
+                self.sender.reply(reply, &mut self.queue);
+            }
+        }
+        &self.queue[self.written..]
+    }
+
+    /// Notes that the transport took this many bytes.
+    pub(crate) fn advance(&mut self, n: usize) {
+        self.written += n;
+        if self.written == self.queue.len() {
+            self.discard();
+        } else if self.written >= HIGH {
+            self.queue.drain(..self.written);
+            self.written = 0;
+        }
+    }
+
+    /// Forgets what is queued: the transport will not take it.
+    pub(crate) fn discard(&mut self) {
+        self.written = 0;
+        lend::return_write_buffer(std::mem::take(&mut self.queue));
+    }
+
+    /// Gives the queue a buffer, where it has none.
+    fn lend(&mut self) {
+        if self.queue.capacity() == 0 {
+            self.queue = lend::write_buffer();
+        }
+    }
+}
