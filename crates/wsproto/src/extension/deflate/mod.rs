@@ -49,7 +49,7 @@
 //! directions where both ends have this extension, so:
 //!
 //! - for a connection that carries secrets beside foreign text, do not pass the extension to the handshake;
-//! - for one message, use [`Connection::send_uncompressed`](crate::Connection::send_uncompressed): it is not
+//! - for one message, use [`Sender::send_uncompressed`](crate::Sender::send_uncompressed): it is not
 //!   compressed, and nothing that is sent later refers to it;
 //! - [`no context takeover`](PerMessageDeflate::server_no_context_takeover) keeps messages apart from each other, but
 //!   not what is in one message.

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::slice;
 
 use proptest::collection::vec as vec_of;
 use proptest::prelude::*;
@@ -328,18 +329,18 @@ fn the_window_reaches_over_bfinal_within_a_message_and_over_messages() {
             for takeover in [false, true] {
                 let one = [&first[..], &second, &[0]].concat();
                 let mut within = decoder(12, takeover, &pool);
-                assert_eq!(decode(&mut within, &[one.clone()], || piece, space), (both.clone(), None));
-                assert_eq!(decode(&mut within, &[one], || piece, space), (both.clone(), None));
+                assert_eq!(decode(&mut within, slice::from_ref(&one), || piece, space), (both.clone(), None));
+                assert_eq!(decode(&mut within, slice::from_ref(&one), || piece, space), (both.clone(), None));
                 let mut frames = decoder(12, takeover, &pool);
                 let two = [first.clone(), second.clone()];
                 assert_eq!(decode(&mut frames, &two, || piece, space), (both.clone(), None));
             }
             let mut across = decoder(12, true, &pool);
-            assert_eq!(decode(&mut across, &[first.clone()], || piece, space), (before.clone(), None));
-            assert_eq!(decode(&mut across, &[second.clone()], || piece, space), (again.clone(), None));
+            assert_eq!(decode(&mut across, slice::from_ref(&first), || piece, space), (before.clone(), None));
+            assert_eq!(decode(&mut across, slice::from_ref(&second), || piece, space), (again.clone(), None));
             let mut apart = decoder(12, false, &pool);
-            assert_eq!(decode(&mut apart, &[first.clone()], || piece, space), (before.clone(), None));
-            let (_, error) = decode(&mut apart, &[second.clone()], || piece, space);
+            assert_eq!(decode(&mut apart, slice::from_ref(&first), || piece, space), (before.clone(), None));
+            let (_, error) = decode(&mut apart, slice::from_ref(&second), || piece, space);
             assert_eq!(error.unwrap().code, CloseCode::INVALID_PAYLOAD);
         }
     }
@@ -421,7 +422,7 @@ fn a_borrowed_codec_knows_nothing_of_the_connection_before() {
         let said = encode(&mut encoder(6, 12, takeover, &pool), &[&secret], usize::MAX);
         assert_eq!(decode_whole(&mut one, &said), secret);
         assert_eq!(pool.idle(), (1, 1));
-        let (bytes, error) = decode(&mut decoder(15, takeover, &pool), &[reference.clone()], || 1, 100);
+        let (bytes, error) = decode(&mut decoder(15, takeover, &pool), slice::from_ref(&reference), || 1, 100);
         assert_eq!(error.unwrap().code, CloseCode::INVALID_PAYLOAD);
         assert!(bytes.is_empty());
         let again = encode(&mut encoder(6, 12, takeover, &pool), &[&secret], usize::MAX);
@@ -499,7 +500,7 @@ proptest! {
                 let mut decoder: Box<dyn Decoder> = Box::new(decoder(10, true, &pool));
                 let primed = decode(&mut *decoder, &[vec![0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00]], || 9, 9);
                 assert_eq!(primed.0, b"Hello");
-                decode(&mut *decoder, &[payload.clone()], piece, space)
+                decode(&mut *decoder, slice::from_ref(&payload), piece, space)
             };
             let mut cuts = cuts.iter().cycle();
             let whole = of(&mut || usize::MAX, 100_000);
