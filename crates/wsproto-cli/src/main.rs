@@ -1,5 +1,7 @@
 //! The command `wsproto`: an echo server and a client for the terminal.
 
+mod connect;
+mod frames;
 mod serve;
 
 use std::process::ExitCode;
@@ -17,11 +19,13 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Arguments),
+    Connect(connect::Arguments),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Connect(arguments) => connect::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

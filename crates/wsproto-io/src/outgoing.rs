@@ -26,6 +26,10 @@ pub(crate) struct Outgoing {
     queue: Vec<u8>,
     /// How much of the queue the transport has taken.
     written: usize,
+    /// Bytes that a thread has taken out of the queue, to write them without it.
+    taken: usize,
+    /// Whether the payload of a frame is not encoded whole: nothing else may be queued.
+    in_frame: bool,
     /// The reply that finds no room.
     owed: ReplySlot,
 }
@@ -53,21 +57,31 @@ impl Encoding<'_> {
 
 impl Outgoing {
     pub(crate) fn new(sender: Sender, encoding: bool) -> Self {
-        Self { sender, encoding, queue: Vec::new(), written: 0, owed: ReplySlot::new() }
+        Self { sender, encoding, queue: Vec::new(), written: 0, taken: 0, in_frame: false, owed: ReplySlot::new() }
     }
 
     /// Bytes that wait for the transport.
     pub(crate) fn queued(&self) -> usize {
-        self.queue.len() - self.written
+        self.queue.len() - self.written + self.taken
     }
 
-    /// Whether nothing waits at all.
+    /// Whether nothing waits that could be written now. (In the middle of a frame a reply cannot.)
     pub(crate) fn is_empty(&self) -> bool {
+        self.queued() == 0 && (self.owed.is_empty() || self.in_frame)
+    }
+
+    /// Whether nothing waits, and no reply is owed.
+    pub(crate) fn is_settled(&self) -> bool {
         self.queued() == 0 && self.owed.is_empty()
     }
 
     pub(crate) fn is_full(&self) -> bool {
         self.queued() >= HIGH
+    }
+
+    /// Whether little enough waits for one who wants no more than `mark` bytes to.
+    pub(crate) fn is_below(&self, mark: usize) -> bool {
+        if mark == 0 { self.is_empty() } else { self.queued() <= mark }
     }
 
     pub(crate) const fn close_was_sent(&self) -> bool {
@@ -88,6 +102,7 @@ impl Outgoing {
             let (kind, len) = (message.data.kind(), bytes.len() as u64);
             Some(self.sender.send_header(kind, len, message.message_finished, &mut self.queue)?)
         };
+        self.in_frame = frame.is_some();
         let mut encoding = Encoding { rest: Some(Rest { message, done: 0, frame }) };
         self.encode_more(&mut encoding)?;
         Ok(encoding)
@@ -124,6 +139,7 @@ impl Outgoing {
         rest.done = end;
         if end == bytes.len() {
             encoding.rest = None;
+            self.in_frame = false;
         }
         Ok(())
     }
@@ -136,7 +152,7 @@ impl Outgoing {
 
     /// Queues a reply, or where there is no room keeps it until there is.
     pub(crate) fn reply(&mut self, reply: Reply) {
-        if self.is_full() || !self.owed.is_empty() {
+        if self.has_no_room() || !self.owed.is_empty() {
             self.owed.put(reply);
         } else {
             self.lend();
@@ -144,15 +160,47 @@ impl Outgoing {
         }
     }
 
-    /// What the transport is to take next; empty where nothing waits.
-    pub(crate) fn unwritten(&mut self) -> &[u8] {
-        if !self.owed.is_empty() && !self.is_full() {
+    /// Whether a reply cannot be queued now.
+    fn has_no_room(&self) -> bool {
+        self.in_frame || self.is_full()
+    }
+
+    /// Queues the reply that found no room before.
+    fn pay(&mut self) {
+        if !self.owed.is_empty() && !self.has_no_room() {
             if let Some(reply) = self.owed.take() {
                 self.lend();
                 self.sender.reply(reply, &mut self.queue);
             }
         }
+    }
+
+    /// What the transport is to take next; empty where nothing waits.
+    pub(crate) fn unwritten(&mut self) -> &[u8] {
+        self.pay();
         &self.queue[self.written..]
+    }
+
+    /// Takes all that is queued out, for a thread that writes it while others queue more. It comes back with
+    /// [`Self::put_back`].
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        self.pay();
+        self.queue.drain(..self.written);
+        self.written = 0;
+        self.taken = self.queue.len();
+        std::mem::take(&mut self.queue)
+    }
+
+    /// Takes back what was taken out, of which the transport took this many bytes.
+    pub(crate) fn put_back(&mut self, mut taken: Vec<u8>, written: usize) {
+        self.taken = 0;
+        if written < taken.len() {
+            taken.drain(..written);
+            taken.append(&mut self.queue);
+            self.queue = taken;
+        } else {
+            lend::return_write_buffer(taken);
+        }
     }
 
     /// Notes that the transport took this many bytes.

@@ -158,7 +158,7 @@ impl ConnectOptions {
                     return Ok(stream);
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
-                    failure = Error::Timeout(Timeout::Connect)
+                    failure = Error::Timeout(Timeout::Connect);
                 }
                 Err(error) => failure = error.into(),
             }

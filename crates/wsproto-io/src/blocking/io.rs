@@ -18,25 +18,28 @@ pub(crate) struct Io<S> {
     pub(super) stream: S,
     pub(super) outgoing: Outgoing,
     pub(super) role: Role,
-    read_timeout: Option<Duration>,
-    write_timeout: Option<Duration>,
-    close_timeout: Duration,
+    pub(super) read_timeout: Option<Duration>,
+    pub(super) write_timeout: Option<Duration>,
+    pub(super) close_timeout: Duration,
     /// Until when the peer has to answer our Close.
     closing: Option<Deadline>,
-    ended: bool,
+    /// What the transport failed with when it was written to: it takes nothing any more.
+    pub(super) broken: Option<io::ErrorKind>,
+    pub(super) ended: bool,
 }
 
 /// How long a server waits for the client to take what was sent and to end the transport, before it does so itself.
 /// (A transport that is closed with unread bytes in it may destroy what was sent.)
-const LINGER: Duration = Duration::from_secs(1);
+pub(super) const LINGER: Duration = Duration::from_secs(1);
 
 /// How much is read and thrown away for that, in bytes.
-const LINGER_BYTES: usize = 256 * 1024;
+pub(super) const LINGER_BYTES: usize = 256 * 1024;
 
 impl<S: Stream> Io<S> {
     pub(super) fn new(stream: S, outgoing: Outgoing, role: Role, close_timeout: Duration) -> Self {
-        let (read_timeout, write_timeout, closing, ended) = (None, None, None, false);
-        Self { stream, outgoing, role, read_timeout, write_timeout, close_timeout, closing, ended }
+        let (closing, broken, ended) = (None, None, false);
+        let (read_timeout, write_timeout) = (None, None);
+        Self { stream, outgoing, role, read_timeout, write_timeout, close_timeout, closing, broken, ended }
     }
 
     /// Queues a message and writes all.
@@ -48,6 +51,9 @@ impl<S: Stream> Io<S> {
     /// Queues a message, and writes where the queue is full. Gives whether a write timed out behind the point from which
     /// on the message is queued.
     pub(super) fn feed(&mut self, message: &Message<'_>) -> Result<bool, Error> {
+        if let Some(kind) = self.broken {
+            return Err(Error::Io(kind.into()));
+        }
         if self.outgoing.is_full() {
             match self.write_to(LOW) {
                 Err(Error::Timeout(_)) if self.outgoing.is_full() => {
@@ -79,7 +85,7 @@ impl<S: Stream> Io<S> {
         if self.outgoing.is_empty() {
             return Ok(());
         }
-        while self.outgoing.queued() > mark || (mark == 0 && !self.outgoing.is_empty()) {
+        while !self.outgoing.is_below(mark) {
             match self.stream.write(self.outgoing.unwritten()) {
                 Ok(0) => return Err(self.broken(io::ErrorKind::WriteZero.into())),
                 Ok(n) => self.outgoing.advance(n),
@@ -97,6 +103,7 @@ impl<S: Stream> Io<S> {
 
     fn broken(&mut self, error: io::Error) -> Error {
         self.outgoing.discard();
+        self.broken = Some(error.kind());
         Error::Io(error)
     }
 
@@ -200,6 +207,6 @@ impl<S: Stream> Io<S> {
 }
 
 /// Sockets refuse a timeout of zero, and may round one below a microsecond to it, which means for ever.
-fn at_least(timeout: Duration) -> Duration {
+pub(super) fn at_least(timeout: Duration) -> Duration {
     timeout.max(Duration::from_micros(1))
 }

@@ -6,11 +6,13 @@ mod batch;
 mod connect;
 mod deadline;
 mod io;
+mod split;
 mod stream;
 mod websocket;
 
 pub use accept::{AcceptOptions, accept};
 pub use batch::Batch;
 pub use connect::{ConnectOptions, connect};
+pub use split::{Reader, Writer};
 pub use stream::{Stream, Untimed};
 pub use websocket::WebSocket;

@@ -1,0 +1,583 @@
+//! A WebSocket on two threads: one reads, one writes.
+//!
+//! The two share the write side: the sending half of the connection and its queue, under one mutex. The mutex is held
+//! to queue, never to wait: who writes takes the queued bytes out, marks the turn as taken, unlocks, and writes. What the
+//! other queues meanwhile is written by the same turn, so that a Pong leaves although its thread only reads, and no two
+//! threads ever write at once.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use wsproto::frame::Role;
+use wsproto::{CloseCode, CloseFrame, Event, Ping, Reply};
+
+use super::deadline::{Deadline, ignore_unsupported, is_timeout};
+use super::io::{Io, LINGER, LINGER_BYTES, at_least};
+use super::stream::Stream;
+use super::websocket::WebSocket;
+use crate::error::{Closed, Error, Timeout};
+use crate::incoming::Incoming;
+use crate::message::{IntoMessage, Message};
+use crate::outgoing::{LOW, Outgoing};
+
+/// What both threads need.
+struct Shared<S> {
+    stream: S,
+    role: Role,
+    close_timeout: Duration,
+    side: Mutex<Side>,
+    /// Told when a turn of writing ends, and when the connection does.
+    changed: Condvar,
+}
+
+/// The write side.
+struct Side {
+    outgoing: Outgoing,
+    /// Whether a thread is writing, without the mutex.
+    writing: bool,
+    /// Whether a reply is queued that its thread does not write: whoever writes goes on until it has left.
+    urgent: bool,
+    write_timeout: Option<Duration>,
+    broken: Option<io::ErrorKind>,
+    /// How the connection ended, as the reader saw it.
+    closed: Option<Closed>,
+    /// Whether the peer did not answer our Close in time.
+    close_timed_out: bool,
+    ended: bool,
+}
+
+/// How long a reader tries to write a reply, and then to read, in turns, while the transport takes nothing and nobody
+/// else writes. (Else two peers could each wait for the other to read.)
+const TURN: Duration = Duration::from_millis(20);
+
+type Guard<'a> = MutexGuard<'a, Side>;
+
+impl<S> WebSocket<S>
+where
+    S: Stream,
+    for<'a> &'a S: Read + Write,
+{
+    /// The two directions, for two threads. The socket is closed when both halves are dropped.
+    ///
+    /// This is the cure for two applications that both only write: while one thread waits to write, the other reads, and
+    /// answers Pings and the Close.
+    ///
+    /// ```no_run
+    /// use wsproto_io::wsproto::CloseCode;
+    ///
+    /// let (mut reader, mut writer) = wsproto_io::blocking::connect("ws://127.0.0.1:9001/")?.split();
+    /// let printer = std::thread::spawn(move || -> Result<(), wsproto_io::Error> {
+    ///     while let Some(message) = reader.recv()? {
+    ///         println!("{message:?}");
+    ///     }
+    ///     Ok(())
+    /// });
+    /// writer.send("hello")?;
+    /// writer.close(CloseCode::NORMAL, "")?;
+    /// # let _ = printer.join();
+    /// # Ok::<(), wsproto_io::Error>(())
+    /// ```
+    pub fn split(self) -> (Reader<S>, Writer<S>) {
+        let Self { incoming, io, subprotocol } = self;
+        let Io { stream, outgoing, role, read_timeout, write_timeout, close_timeout, broken, ended, .. } = io;
+        let side = Side {
+            outgoing,
+            writing: false,
+            urgent: false,
+            write_timeout,
+            broken,
+            closed: incoming.closed().cloned(),
+            close_timed_out: false,
+            ended,
+        };
+        let shared = Arc::new(Shared { stream, role, close_timeout, side: Mutex::new(side), changed: Condvar::new() });
+        let reader = Reader { shared: Arc::clone(&shared), incoming, subprotocol, read_timeout };
+        (reader, Writer { shared })
+    }
+}
+
+/// The reading half of a [`WebSocket`]. It answers Pings and the peer's Close.
+pub struct Reader<S> {
+    shared: Arc<Shared<S>>,
+    incoming: Incoming,
+    subprotocol: Option<String>,
+    read_timeout: Option<Duration>,
+}
+
+/// The writing half of a [`WebSocket`].
+pub struct Writer<S> {
+    shared: Arc<Shared<S>>,
+}
+
+impl<S> Reader<S>
+where
+    S: Stream,
+    for<'a> &'a S: Read + Write,
+{
+    /// The next message, whole; as [`WebSocket::recv`].
+    ///
+    /// It goes on reading while the writer waits for the transport: what this thread is given does not depend on the
+    /// queue. Before it waits it writes what is queued, unless the other thread does.
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::recv`].
+    pub fn recv(&mut self) -> Result<Option<Message>, Error> {
+        loop {
+            if self.incoming.has_unread() {
+                if let Some(message) = self.next_message()? {
+                    return Ok(Some(message));
+                }
+            } else if self.incoming.closed().is_some() {
+                return self.end();
+            } else {
+                self.fill()?;
+            }
+        }
+    }
+
+    fn next_message(&mut self) -> Result<Option<Message>, Error> {
+        let mut replied = false;
+        let mut events = self.incoming.events();
+        loop {
+            match events.next() {
+                Ok(None) => return Ok(None),
+                Ok(Some((Event::Message(piece), _))) => {
+                    if let Some(data) = events.join(piece)? {
+                        if replied {
+                            self.shared.write_replies(self.shared.lock());
+                        }
+                        return Ok(Some(data.into()));
+                    }
+                }
+                Ok(Some((event, reply))) => {
+                    if let Some(reply) = reply {
+                        self.shared.lock().outgoing.reply(reply);
+                        replied = true;
+                    }
+                    if matches!(event, Event::Close(_)) {
+                        self.shared.finish(None, events.closed());
+                        return Ok(None);
+                    }
+                }
+                Err(error) => {
+                    self.shared.finish(error.response(), events.closed());
+                    return Err(error.into());
+                }
+            }
+        }
+    }
+
+    /// One read from the transport, and before it the replies.
+    fn fill(&mut self) -> Result<(), Error> {
+        self.incoming.give_back();
+        let side = self.shared.lock();
+        if !self.shared.write_replies(side) {
+            return self.read(self.read_timeout);
+        }
+        // The transport takes nothing: read and write in turns.
+        let short = self.read_timeout.map_or(TURN, |timeout| timeout.min(TURN));
+        match self.read(Some(short)) {
+            Err(Error::Timeout(Timeout::Receive)) if self.read_timeout.is_none_or(|timeout| timeout > TURN) => Ok(()),
+            result => result,
+        }
+    }
+
+    fn read(&mut self, timeout: Option<Duration>) -> Result<(), Error> {
+        if timeout != self.read_timeout {
+            ignore_unsupported(self.shared.stream.set_read_timeout(timeout))?;
+        }
+        let mut buffer = self.incoming.lend();
+        let result = read_once(&self.shared.stream, &mut buffer);
+        self.incoming.received(buffer, result.as_ref().map_or(0, |n| *n));
+        if timeout != self.read_timeout {
+            ignore_unsupported(self.shared.stream.set_read_timeout(self.read_timeout))?;
+        }
+        match result {
+            Ok(0) => {
+                let eof = self.incoming.eof();
+                let timed_out = self.shared.end(self.incoming.closed());
+                if timed_out { Err(Error::Timeout(Timeout::Close)) } else { Ok(eof?) }
+            }
+            Ok(_) => Ok(()),
+            Err(error) if is_timeout(&error) => Err(Error::Timeout(Timeout::Receive)),
+            Err(error) => {
+                self.incoming.broken();
+                let timed_out = self.shared.end(self.incoming.closed());
+                Err(if timed_out { Error::Timeout(Timeout::Close) } else { error.into() })
+            }
+        }
+    }
+
+    fn end(&self) -> Result<Option<Message>, Error> {
+        match (self.incoming.error(), self.incoming.closed()) {
+            (Some(error), _) => Err(Error::Remote(error)),
+            (None, Some(closed)) if closed.code == 1006 => Err(Error::Closed(closed.clone())),
+            _ => Ok(None),
+        }
+    }
+
+    /// As [`WebSocket::closed`].
+    #[must_use]
+    pub const fn closed(&self) -> Option<&Closed> {
+        self.incoming.closed()
+    }
+
+    /// As [`WebSocket::subprotocol`].
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.subprotocol.as_deref()
+    }
+
+    /// As [`WebSocket::set_read_timeout`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        self.read_timeout = timeout.map(at_least);
+        self.shared.stream.set_read_timeout(self.read_timeout)
+    }
+
+    /// The transport.
+    #[must_use]
+    pub fn stream(&self) -> &S {
+        &self.shared.stream
+    }
+}
+
+impl<S> Writer<S>
+where
+    S: Stream,
+    for<'a> &'a S: Read + Write,
+{
+    /// Sends a message; as [`WebSocket::send`].
+    ///
+    /// # Errors
+    ///
+    /// As there. After [`Timeout::Send`] with a queued message, [`flush`](Self::flush) goes on.
+    pub fn send<'m>(&mut self, message: impl IntoMessage<'m>) -> Result<(), Error> {
+        let timed_out = self.queue(&message.into_message())?;
+        if timed_out { Err(Error::Timeout(Timeout::Send { queued: true })) } else { self.flush() }
+    }
+
+    /// Queues a message; as [`WebSocket::feed`], but the reader may be waiting already: end with
+    /// [`flush`](Self::flush).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn feed<'m>(&mut self, message: impl IntoMessage<'m>) -> Result<(), Error> {
+        self.queue(&message.into_message()).map(|_| ())
+    }
+
+    fn queue(&mut self, message: &wsproto::Message<'_>) -> Result<bool, Error> {
+        let mut side = self.shared.lock_open()?;
+        if side.outgoing.is_full() {
+            let result;
+            (side, result) = self.shared.write_to(LOW, side);
+            match result {
+                Err(Error::Timeout(_)) if side.outgoing.is_full() => {
+                    return Err(Error::Timeout(Timeout::Send { queued: false }));
+                }
+                Err(Error::Timeout(_)) | Ok(()) => {}
+                Err(error) => return Err(error),
+            }
+            side.check_open()?;
+        }
+        let mut encoding = side.outgoing.begin(message)?;
+        let mut timed_out = false;
+        loop {
+            if (side.outgoing.is_full() || side.urgent) && !timed_out {
+                let result;
+                (side, result) = self.shared.write_to(LOW, side);
+                match result {
+                    // A message that was begun must be finished: the rest of it waits in the queue.
+                    Err(Error::Timeout(_)) => timed_out = true,
+                    result => result?,
+                }
+            }
+            if encoding.is_finished() {
+                return Ok(timed_out);
+            }
+            side.outgoing.encode_more(&mut encoding)?;
+        }
+    }
+
+    /// Writes all that is queued; as [`WebSocket::flush`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn flush(&mut self) -> Result<(), Error> {
+        self.shared.write_to(0, self.shared.lock()).1
+    }
+
+    /// Sends a Ping; as [`WebSocket::ping`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
+        let mut side = self.shared.lock_open()?;
+        side.outgoing.control(Ping::new(payload))?;
+        self.shared.write_to(0, side).1
+    }
+
+    /// Closes: sends a Close, and waits until the reader, on its thread, has received the peer's. Messages that come
+    /// before it are the reader's still. At the [close timeout](super::ConnectOptions::close_timeout) the transport is
+    /// ended; then the reader, too, gets [`Timeout::Close`].
+    ///
+    /// # Errors
+    ///
+    /// The transport's, or [`Timeout::Close`].
+    pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), Error> {
+        let deadline = Instant::now() + self.shared.close_timeout;
+        let mut side = self.shared.lock();
+        if !side.outgoing.close_was_sent() && side.closed.is_none() {
+            side.outgoing.control(CloseFrame::new(code, reason))?;
+            let result;
+            (side, result) = self.shared.write_to(0, side);
+            match result {
+                // The wait below has a deadline of its own; a broken transport the reader will see.
+                Ok(()) | Err(Error::Timeout(_) | Error::Io(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        while side.closed.is_none() {
+            let Some(left) = deadline.checked_duration_since(Instant::now()) else {
+                side.close_timed_out = true;
+                drop(side);
+                let _ = self.shared.stream.shutdown(Shutdown::Both);
+                return Err(Error::Timeout(Timeout::Close));
+            };
+            side = self.shared.changed.wait_timeout(side, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        match &side.closed {
+            Some(closed) if closed.code == 1006 => Err(Error::Closed(closed.clone())),
+            _ => Ok(()),
+        }
+    }
+
+    /// As [`WebSocket::queued`].
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.shared.lock().outgoing.queued()
+    }
+
+    /// As [`WebSocket::set_write_timeout`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        let timeout = timeout.map(at_least);
+        let mut side = self.shared.lock();
+        // While the reader tries to write, the timeout is its own.
+        while side.writing {
+            side = self.shared.wait(side);
+        }
+        self.shared.stream.set_write_timeout(timeout)?;
+        side.write_timeout = timeout;
+        Ok(())
+    }
+}
+
+impl Side {
+    fn check_open(&self) -> Result<(), Error> {
+        match (&self.closed, self.broken) {
+            (Some(closed), _) => Err(Error::Closed(closed.clone())),
+            (None, Some(kind)) => Err(Error::Io(kind.into())),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+impl<S> Shared<S>
+where
+    S: Stream,
+    for<'a> &'a S: Read + Write,
+{
+    /// A thread that panicked left the side whole: each change of it is one call.
+    fn lock(&self) -> Guard<'_> {
+        self.side.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_open(&self) -> Result<Guard<'_>, Error> {
+        let side = self.lock();
+        side.check_open()?;
+        Ok(side)
+    }
+
+    fn wait<'a>(&self, side: Guard<'a>) -> Guard<'a> {
+        self.changed.wait(side).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes until at most `mark` bytes wait, and no reply.
+    fn write_to<'a>(&'a self, mark: usize, mut side: Guard<'a>) -> (Guard<'a>, Result<(), Error>) {
+        loop {
+            while side.writing {
+                side = self.wait(side);
+            }
+            side.urgent &= !side.outgoing.is_settled();
+            if side.outgoing.is_below(if side.urgent { 0 } else { mark }) {
+                return (side, Ok(()));
+            }
+            let result;
+            (side, result) = self.write_turn(side);
+            if result.is_err() {
+                return (side, result);
+            }
+        }
+    }
+
+    /// Takes all that is queued, and writes it without the mutex.
+    fn write_turn<'a>(&'a self, mut side: Guard<'a>) -> (Guard<'a>, Result<(), Error>) {
+        if let Some(kind) = side.broken {
+            side.outgoing.discard();
+            return (side, Err(Error::Io(kind.into())));
+        }
+        side.writing = true;
+        let bytes = side.outgoing.take();
+        drop(side);
+        let (written, result) = write_all(&self.stream, &bytes);
+        let mut side = self.lock();
+        side.writing = false;
+        side.outgoing.put_back(bytes, written);
+        if let Err(Error::Io(error)) = &result {
+            side.broken = Some(error.kind());
+            side.outgoing.discard();
+        }
+        self.changed.notify_all();
+        (side, result)
+    }
+
+    /// For the reader: sees to it that what is queued leaves, and waits for nobody who writes. Whether it still waits
+    /// and nobody writes.
+    fn write_replies<'a>(&'a self, mut side: Guard<'a>) -> bool {
+        if side.outgoing.is_settled() {
+            return false;
+        }
+        side.urgent = true;
+        if side.writing || side.outgoing.is_empty() || side.broken.is_some() {
+            return false;
+        }
+        let timeout = side.write_timeout;
+        let short = timeout.map_or(TURN, |timeout| timeout.min(TURN));
+        let timed = self.stream.set_write_timeout(Some(short)).is_ok();
+        (side, _) = self.write_turn(side);
+        if timed {
+            let _ = self.stream.set_write_timeout(timeout);
+        }
+        !side.outgoing.is_empty() && !side.writing && side.broken.is_none()
+    }
+
+    /// After the peer's Close, or its error: says the last, and ends the transport so that it arrives.
+    fn finish(&self, reply: Option<Reply>, closed: Option<&Closed>) {
+        let deadline = Instant::now() + self.close_timeout;
+        let mut side = self.lock();
+        side.closed = closed.cloned();
+        let failed = reply.is_some();
+        if let Some(reply) = reply {
+            side.outgoing.reply(reply);
+        }
+        side.urgent = true;
+        self.changed.notify_all();
+        // The writer may be in the middle of a message: what it has begun, it ends, or the deadline does.
+        while !side.outgoing.is_empty() && side.broken.is_none() {
+            let Some(left) = deadline.checked_duration_since(Instant::now()) else { break };
+            if side.writing {
+                side = self.changed.wait_timeout(side, left).unwrap_or_else(PoisonError::into_inner).0;
+            } else {
+                let _ = self.stream.set_write_timeout(Some(at_least(left)));
+                (side, _) = self.write_turn(side);
+            }
+        }
+        let written = side.outgoing.is_empty();
+        drop(side);
+        if written && self.role == Role::Client && !failed {
+            self.drain(self.close_timeout, usize::MAX);
+        } else if written {
+            let _ = self.stream.shutdown(Shutdown::Write);
+            self.drain(LINGER, LINGER_BYTES);
+        }
+        self.end(closed);
+    }
+
+    fn drain(&self, time: Duration, mut bytes: usize) {
+        if self.stream.set_read_timeout(Some(at_least(time))).is_err() {
+            return;
+        }
+        let deadline = Deadline::after(time, Timeout::Close);
+        let mut buffer = [0; 1024];
+        while let Ok(Some(left)) = deadline.left() {
+            if self.stream.set_read_timeout(Some(left)).is_err() {
+                return;
+            }
+            match read_once(&self.stream, &mut buffer) {
+                Ok(n) if n > 0 && n <= bytes => bytes -= n,
+                _ => return,
+            }
+        }
+    }
+
+    /// Ends the transport, and tells the writer. Whether it had ended because the peer's Close did not come.
+    fn end(&self, closed: Option<&Closed>) -> bool {
+        let mut side = self.lock();
+        side.closed = closed.cloned();
+        if !side.ended {
+            side.ended = true;
+            let _ = self.stream.shutdown(Shutdown::Both);
+        }
+        self.changed.notify_all();
+        side.close_timed_out
+    }
+}
+
+fn read_once<S>(mut stream: &S, buffer: &mut [u8]) -> io::Result<usize>
+where
+    for<'a> &'a S: Read,
+{
+    loop {
+        match Read::read(&mut stream, buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+/// Writes all, or as much as the transport takes; and says how much that is.
+fn write_all<S>(mut stream: &S, bytes: &[u8]) -> (usize, Result<(), Error>)
+where
+    for<'a> &'a S: Write,
+{
+    let mut written = 0;
+    while written < bytes.len() {
+        match Write::write(&mut stream, &bytes[written..]) {
+            Ok(0) => return (written, Err(Error::Io(io::ErrorKind::WriteZero.into()))),
+            Ok(n) => written += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if is_timeout(&error) => {
+                return (written, Err(Error::Timeout(Timeout::Send { queued: true })));
+            }
+            Err(error) => return (written, Err(error.into())),
+        }
+    }
+    let flushed = Write::flush(&mut stream).map_err(Error::from);
+    (written, flushed)
+}
+
+impl<S> fmt::Debug for Reader<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").field("closed", &self.incoming.closed()).finish_non_exhaustive()
+    }
+}
+
+impl<S> fmt::Debug for Writer<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer").finish_non_exhaustive()
+    }
+}
