@@ -19,12 +19,14 @@ pub struct Sender {
     encoders: Option<Box<EncoderStack>>,
     /// The kind of the message whose last fragment was not sent yet.
     message: Option<MessageKind>,
+    /// Whether its first frame was written by hand: the encoders never heard of it.
+    by_hand: bool,
     closed: bool,
 }
 
 impl Sender {
     pub(crate) const fn new(masks: Option<Box<dyn MaskSource>>, encoders: Option<Box<EncoderStack>>) -> Self {
-        Self { masks, encoders, message: None, closed: false }
+        Self { masks, encoders, message: None, by_hand: false, closed: false }
     }
 
     /// Appends the frame that says this to `out`; see [`Connection::send`](crate::Connection::send).
@@ -74,6 +76,7 @@ impl Sender {
             return Err(LocalProtocolError::PayloadTooLong);
         }
         self.message = (!message_finished).then_some(kind);
+        self.by_hand |= frame.first;
         let mask = self.next_mask();
         header(frame, Rsv::NONE, mask, len).encode(out);
         Ok(mask.map(Mask::new))
@@ -106,7 +109,9 @@ impl Sender {
             OutgoingFrame::Data { kind, payload, message_finished } => {
                 let frame = self.judge(kind, message_finished)?;
                 let len = payload.len();
-                match self.encoders.as_mut().and_then(|encoders| encoders.start_frame(frame, len, compress)) {
+                self.by_hand &= !frame.first;
+                let encoders = if self.by_hand { None } else { self.encoders.as_mut() };
+                match encoders.and_then(|encoders| encoders.start_frame(frame, len, compress)) {
                     Some(rsv) => self.write_encoded(frame, rsv, payload, out)?,
                     None => self.write_frame(header(frame, Rsv::NONE, None, len as u64), payload, out),
                 }

@@ -11,7 +11,7 @@ use wsproto::extension::{
 };
 use wsproto::frame::{Role, Rsv};
 use wsproto::{
-    CloseCode, Connection, ExtensionError, Limits, LocalProtocolError, Message, RemoteProtocolError,
+    CloseCode, Connection, ExtensionError, Limits, LocalProtocolError, Message, MessageKind, RemoteProtocolError,
     client_extensions_handshake, server_extensions_handshake,
 };
 
@@ -194,6 +194,26 @@ fn both_bits_are_set_on_the_first_frame_only() {
 }
 
 #[test]
+fn a_message_that_was_begun_by_hand_goes_on_without_the_extension() {
+    let twice = Twice { step: 9 };
+    let (mut client, server) = pair(&[&twice], Limits::default());
+    let mut wire = vec![];
+    client.send(Message::binary(&b"encoded"[..]), &mut wire).unwrap();
+    client.send(Message::binary(&b"plain "[..]).unfinished(), &mut wire).unwrap();
+    client.send(Message::binary(&b"end"[..]), &mut wire).unwrap();
+    for first in [&b"by "[..], b"again by "] {
+        let mask = client.sender.send_header(MessageKind::Binary, first.len() as u64, false, &mut wire).unwrap();
+        let start = wire.len();
+        wire.extend_from_slice(first);
+        mask.unwrap().apply(&mut wire[start..]);
+        client.send(Message::binary(&b"hand"[..]), &mut wire).unwrap();
+    }
+    let received = drive(server, [&wire[..]]);
+    let said: Vec<u8> = received.said.iter().flat_map(|said| bytes(said).to_vec()).collect();
+    assert_eq!((said, received.error), (b"encodedplain endby handagain by hand".to_vec(), None));
+}
+
+#[test]
 fn the_core_holds_the_limit_behind_a_foreign_decoder() {
     for step in [1, 5, usize::MAX] {
         let twice = Twice { step };
@@ -202,16 +222,16 @@ fn the_core_holds_the_limit_behind_a_foreign_decoder() {
         client.send(Message::binary(vec![7; 1000]), &mut wire).unwrap();
         client.send(Message::binary(vec![7; 1001]), &mut wire).unwrap();
         let received = drive(server, [&wire[..]]);
-        let lens: Vec<usize> = received.said.iter().map(len).collect();
+        let lens: Vec<usize> = received.said.iter().map(|said| bytes(said).len()).collect();
         assert_eq!(lens, [1000, 1000], "exactly the limit, twice");
         assert_eq!(received.error, Some(RemoteProtocolError::MessageTooBig { limit: 1000 }));
     }
 }
 
-fn len(said: &Said) -> usize {
+fn bytes(said: &Said) -> &[u8] {
     match said {
-        Said::Frame { bytes, .. } => bytes.len(),
-        _ => 0,
+        Said::Frame { bytes, .. } => bytes,
+        _ => b"",
     }
 }
 
