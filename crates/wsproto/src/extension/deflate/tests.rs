@@ -12,7 +12,7 @@ use zlib_rs::{Deflate, DeflateConfig, DeflateFlush, Inflate, InflateFlush};
 use super::codec::Settings;
 use super::decoder::DeflateDecoder;
 use super::encoder::DeflateEncoder;
-use super::{CodecPool, TAIL};
+use super::{CodecPool, TAIL, naive};
 use crate::close::CloseCode;
 use crate::error::ExtensionError;
 use crate::event::MessageKind;
@@ -153,22 +153,33 @@ impl ByHand {
     }
 }
 
-/// The library's decoder with no more than the negotiated window.
+/// A decoder of our own, and the library's, that look whether the negotiated window is kept.
 struct InflateByHand {
     inflate: Inflate,
+    said: Vec<u8>,
     bits: u8,
     takeover: bool,
 }
 
 impl InflateByHand {
     fn new(bits: u8, takeover: bool) -> Self {
-        Self { inflate: Inflate::new(false, bits), bits, takeover }
+        Self { inflate: Inflate::new(false, bits), said: vec![], bits, takeover }
     }
 
     fn message(&mut self, payload: &[u8]) -> Vec<u8> {
         if !self.takeover {
             self.inflate = Inflate::new(false, self.bits);
+            self.said.clear();
         }
+        let before = self.said.len();
+        let distance = naive::inflate(&[payload, &TAIL].concat(), &mut self.said).expect("broken");
+        assert!(distance <= 1 << self.bits, "{distance} is too far for {} bits", self.bits);
+        let message = self.said[before..].to_vec();
+        assert!(message == self.by_the_library(payload));
+        message
+    }
+
+    fn by_the_library(&mut self, payload: &[u8]) -> Vec<u8> {
         let mut all = vec![];
         let mut output = [0; 100];
         let mut input = [payload, &TAIL].concat();
