@@ -118,7 +118,7 @@ impl<'a> CloseFrame<'a> {
     }
 }
 
-/// "Each frame's payload MUST be 125 bytes or less" (§5.5), and the reason must stay valid UTF-8.
+/// "All control frames MUST have a payload length of 125 bytes or less" (§5.5), and the reason must stay valid UTF-8.
 fn cut(reason: Cow<'_, str>) -> Cow<'_, str> {
     if reason.len() <= CloseFrame::MAX_REASON {
         return reason;

@@ -99,7 +99,8 @@ impl Connection {
     #[must_use]
     pub const fn transport(&self) -> Transport {
         match (self.state(), self.receiver.error(), self.receiver.role()) {
-            // "[...] a client SHOULD wait for the server to close the connection" (§7.1.1).
+            // "[...] and when a client is instructed to do the same, it SHOULD wait for a TCP Close from the server"
+            // (§7.1.1).
             (State::Closed, None, Role::Client) => Transport::AwaitEnd,
             // "When a server is instructed to _Close the WebSocket Connection_ it SHOULD initiate a TCP Close
             // immediately" (§7.1.1). An end that failed the connection need not wait, whichever it is (§7.1.7).

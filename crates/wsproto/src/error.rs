@@ -61,7 +61,7 @@ pub enum RemoteProtocolError {
     FragmentedControlFrame,
     /// "All control frames MUST have a payload length of 125 bytes or less" (§5.5).
     ControlPayloadTooLong,
-    /// "The minimal number of bytes MUST be used to encode the length" (§5.2).
+    /// "[...] the minimal number of bytes MUST be used to encode the length" (§5.2).
     LengthNotMinimal,
     /// A 64-bit length: "the most significant bit MUST be 0" (§5.2).
     LengthTooLarge,

@@ -104,6 +104,8 @@ impl Receiver {
         let event = self.step(input);
         if let Err(error) = event {
             self.phase = Phase::Failed(error);
+            // Whoever holds on to a failed connection does not hold a codec with it.
+            self.decoders = None;
         }
         event
     }
@@ -160,7 +162,8 @@ impl Receiver {
                 Phase::Payload(payload) => payload,
                 Phase::Control(control) => return self.read_control(control, input),
                 Phase::Closed => {
-                    // "After receiving a Close frame, [...] discard any further data received" (§1.4).
+                    // "[...] after receiving a control frame indicating the connection should be closed, a peer discards
+                    // any further data received" (§1.4).
                     input.take(input.len());
                     return Ok(None);
                 }

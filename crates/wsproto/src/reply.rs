@@ -61,7 +61,7 @@ impl fmt::Debug for Reply {
 
 /// The one place that two halves of a connection need between them: the reply that is owed.
 ///
-/// A newer Pong replaces an older one ("may elect to send a Pong frame for only the most recently processed
+/// A newer Pong replaces an older one ("MAY elect to send a Pong frame for only the most recently processed
 /// Ping frame", RFC 6455 §5.5.3). A Close replaces a Pong and is never replaced.
 #[derive(Clone, Debug, Default)]
 pub struct ReplySlot(Option<Reply>);

@@ -84,8 +84,8 @@ impl Sender {
 
     /// Appends a reply that the receiving half gave; nothing after our own Close, where it is no longer owed.
     ///
-    /// "[...] after both sending and receiving a Close message, [an endpoint] considers the WebSocket connection
-    /// closed" (RFC 6455 §5.5.1): a second Close never leaves, however two halves race.
+    /// "After both sending and receiving a Close message, an endpoint considers the WebSocket connection closed" (RFC
+    /// 6455 §5.5.1): a second Close never leaves, however two halves race.
     // By value: a debt is paid once.
     #[allow(clippy::needless_pass_by_value)]
     pub fn reply(&mut self, reply: Reply, out: &mut Vec<u8>) {

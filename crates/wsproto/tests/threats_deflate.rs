@@ -10,7 +10,8 @@ use proptest::prelude::*;
 use wsproto::extension::{CodecPool, Decoder, Encoder, End, Extension, FrameInfo, Negotiated, PerMessageDeflate};
 use wsproto::frame::{Role, Rsv};
 use wsproto::{
-    Assembler, CloseCode, Event, ExtensionError, Extensions, Input, Limits, Message, MessageKind, RemoteProtocolError,
+    Assembler, CloseCode, Connection, Event, ExtensionError, Extensions, Input, Limits, Message, MessageKind,
+    RemoteProtocolError,
 };
 
 use support::{
@@ -311,6 +312,36 @@ fn z06_a_connection_that_was_never_sent_compressed_data_keeps_nothing_for_it() {
             end.sender.send_uncompressed(&message, &mut out).unwrap();
         });
         assert_eq!(memory.count_total, 0, "{memory:?}");
+    }
+}
+
+#[test]
+fn z06_a_failed_connection_gives_back_what_it_was_lent() {
+    let limits = Limits::default().message(10).frame(1 << 20);
+    let mut failed = vec![];
+    let policy = defaults().pool(&CodecPool::new(1));
+    let payload = deflated(&text(5000, 6));
+    let mut fail = || {
+        let mut extensions = Extensions::none();
+        extensions.push(pair(&policy, &policy).1).unwrap();
+        let mut server = Connection::server(extensions, limits);
+        let mut bytes = frame(Role::Client, RSV1 | FIN | BINARY, &payload);
+        let error = frames_until_error(&mut server, &mut bytes);
+        assert_eq!(error, RemoteProtocolError::MessageTooBig { limit: 10 });
+        failed.push(server); // and somebody holds on to it
+    };
+    fail();
+    let second = allocation_counter::measure(fail);
+    assert!(second.bytes_max < 40_000, "{} bytes: another decoder was made", second.bytes_max);
+}
+
+fn frames_until_error(server: &mut Connection, bytes: &mut [u8]) -> RemoteProtocolError {
+    let mut input = Input::new(bytes);
+    loop {
+        match server.receive(&mut input) {
+            Ok(event) => assert!(event.is_some(), "no error"),
+            Err(error) => return error,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Handshake and connection in one object, both ends, with the input cut anywhere.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::borrow::Cow;
 

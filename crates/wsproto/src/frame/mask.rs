@@ -4,9 +4,9 @@ use alloc::boxed::Box;
 
 /// Where a client's masking keys come from.
 ///
-/// "A new, random masking key MUST be chosen for each frame, and it MUST NOT be predictable from the keys before
-/// it" (RFC 6455 §5.3, §10.3): a cryptographically secure source, such as `OsRandom` (feature `getrandom`).
-/// There is no default.
+/// "[...] the masking key MUST be derived from a strong source of entropy, and the masking key for a given frame MUST
+/// NOT make it simple for a server/proxy to predict the masking key for a subsequent frame" (RFC 6455 §5.3): a
+/// cryptographically secure source, such as `OsRandom` (feature `getrandom`). There is no default.
 pub trait MaskSource: Send {
     /// The key of the next frame.
     fn mask(&mut self) -> [u8; 4];
