@@ -325,7 +325,7 @@ fn z06_a_failed_connection_gives_back_what_it_was_lent() {
         let mut extensions = Extensions::none();
         extensions.push(pair(&policy, &policy).1).unwrap();
         let mut server = Connection::server(extensions, limits);
-        let mut bytes = frame(Role::Client, RSV1 | FIN | BINARY, &payload);
+        let mut bytes = frame(Role::Server, RSV1 | FIN | BINARY, &payload);
         let error = frames_until_error(&mut server, &mut bytes);
         assert_eq!(error, RemoteProtocolError::MessageTooBig { limit: 10 });
         failed.push(server); // and somebody holds on to it
