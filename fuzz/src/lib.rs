@@ -1,0 +1,79 @@
+//! What the fuzz targets share with the tests of the core, and the heads that the handshake targets build.
+
+#[path = "../../crates/wsproto/tests/support/mod.rs"]
+mod support;
+
+pub mod core {
+    //! The tests' own echo loop, transcript and frames.
+    use super::support;
+    use wsproto::frame::Role;
+    use wsproto::{Extensions, Limits};
+
+    /// The transcript of a stream that arrives in these pieces, as text: equal for equal outcomes.
+    pub fn echo(role: Role, deflate: Option<&str>, limits: Limits, pieces: &[&[u8]]) -> String {
+        let extensions = if deflate.is_some() { support::agreed(role, deflate) } else { Extensions::none() };
+        let transcript = support::drive(support::connection(role, extensions, limits), pieces.iter().copied());
+        // All bytes, not their first few as `Debug` shows them.
+        let mut text = format!("{transcript:?} {:x?}", transcript.out);
+        for said in &transcript.said {
+            if let support::Said::Frame { bytes, .. } = said {
+                text += &format!(" {bytes:x?}");
+            }
+        }
+        text
+    }
+
+    /// A frame as its first byte says, with this payload, masked as this end wants it.
+    pub fn frame(to: Role, b0: u8, payload: &[u8]) -> Vec<u8> {
+        support::frame(to, b0, payload)
+    }
+
+    /// The header of a frame that claims this length.
+    pub fn header(to: Role, b0: u8, len: u64) -> Vec<u8> {
+        support::header(to, b0, len)
+    }
+
+    /// A choice of the tests' streams: name, whether it is for a server, whether it is compressed, bytes.
+    pub fn streams() -> Vec<(String, bool, bool, Vec<u8>)> {
+        let short = support::corpus::corpus().into_iter().filter(|case| case.bytes.len() < 200);
+        let chosen = short.step_by(67);
+        chosen.map(|case| (case.name, case.role == Role::Server, case.deflate.is_some(), case.bytes)).collect()
+    }
+
+    /// The bytes in pieces, as the seed says.
+    pub fn cut(seed: u64, bytes: &[u8]) -> Vec<&[u8]> {
+        support::Random(seed).cut(bytes)
+    }
+}
+
+/// One line of a head: mostly a sensible one, so that the fuzzer gets past the first check.
+#[derive(arbitrary::Arbitrary, Debug)]
+pub enum Line {
+    /// The line that a handshake needs, by number.
+    Needed(u8),
+    /// Its name with another value.
+    Changed(u8, Vec<u8>),
+    /// Any bytes as they are, without a line ending.
+    Raw(Vec<u8>),
+}
+
+/// A head: the first line, the first five that are needed but for the one with this number, these lines, and more.
+pub fn head(first: &[u8], needed: &[&str], left_out: u8, lines: &[Line], rest: &[u8]) -> Vec<u8> {
+    let mut bytes = [first, b"\r\n"].concat();
+    for (n, line) in needed.iter().take(5).enumerate() {
+        if n != usize::from(left_out) {
+            bytes.extend(format!("{line}\r\n").bytes());
+        }
+    }
+    for line in lines {
+        match line {
+            Line::Needed(n) => bytes.extend(format!("{}\r\n", needed[usize::from(*n) % needed.len()]).bytes()),
+            Line::Changed(n, value) => {
+                let name = needed[usize::from(*n) % needed.len()].split(':').next().unwrap_or_default();
+                bytes.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
+            }
+            Line::Raw(raw) => bytes.extend_from_slice(raw),
+        }
+    }
+    [&bytes, &b"\r\n"[..], rest].concat()
+}
