@@ -207,15 +207,21 @@ impl Outgoing {
     pub(crate) fn advance(&mut self, n: usize) {
         self.written += n;
         if self.written == self.queue.len() {
-            self.discard();
+            self.release();
         } else if self.written >= HIGH {
             self.queue.drain(..self.written);
             self.written = 0;
         }
     }
 
-    /// Forgets what is queued: the transport will not take it.
+    /// Forgets all that waits: the transport will not take it.
     pub(crate) fn discard(&mut self) {
+        self.owed = ReplySlot::new();
+        self.release();
+    }
+
+    /// Gives the buffer back to the thread.
+    fn release(&mut self) {
         self.written = 0;
         lend::return_write_buffer(std::mem::take(&mut self.queue));
     }

@@ -36,7 +36,7 @@ impl<'b, S: Stream> Batch<'b, S> {
                     // A Pong leaves before the application begins to work on the message behind the Ping.
                     (Event::Message(_), _) if self.replied => {
                         self.replied = false;
-                        self.io.write_to(0).or_else(|error| self.io.go_on_reading(error))?;
+                        self.io.write_in_turn()?;
                     }
                     (_, Some(reply)) => {
                         self.replied = true;

@@ -1,6 +1,7 @@
 //! A point in time for something that takes many reads and writes.
 
 use std::io;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::stream::Stream;
@@ -30,13 +31,20 @@ impl Deadline {
         }
     }
 
+    /// After a timeout: usually the deadline has passed. A transport that does not block is asked again, with a pause.
+    fn pause(self) -> Result<(), Error> {
+        self.left()?;
+        thread::sleep(Duration::from_millis(1));
+        Ok(())
+    }
+
     /// One read, by the deadline.
     pub(crate) fn read(self, stream: &mut impl Stream, buffer: &mut [u8]) -> Result<usize, Error> {
         loop {
             ignore_unsupported(stream.set_read_timeout(self.left()?))?;
             match stream.read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if is_timeout(&error) => return Err(Error::Timeout(self.what)),
+                Err(error) if is_timeout(&error) => self.pause()?,
                 result => return Ok(result?),
             }
         }
@@ -50,7 +58,7 @@ impl Deadline {
                 Ok(0) => return Err(Error::Io(io::ErrorKind::WriteZero.into())),
                 Ok(n) => bytes = &bytes[n..],
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if is_timeout(&error) => return Err(Error::Timeout(self.what)),
+                Err(error) if is_timeout(&error) => self.pause()?,
                 Err(error) => return Err(error.into()),
             }
         }

@@ -2,12 +2,12 @@
 
 use std::io;
 use std::net::Shutdown;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wsproto::Message;
 use wsproto::frame::Role;
 
-use super::deadline::{Deadline, is_timeout};
+use super::deadline::{Deadline, ignore_unsupported, is_timeout};
 use super::stream::Stream;
 use crate::error::{Error, Timeout};
 use crate::outgoing::{LOW, Outgoing};
@@ -20,6 +20,8 @@ pub(crate) struct Io<S> {
     pub(super) role: Role,
     pub(super) read_timeout: Option<Duration>,
     pub(super) write_timeout: Option<Duration>,
+    /// The write timeout that the transport has now.
+    write_timeout_now: Option<Duration>,
     pub(super) close_timeout: Duration,
     /// Until when the peer has to answer our Close.
     closing: Option<Deadline>,
@@ -35,11 +37,26 @@ pub(super) const LINGER: Duration = Duration::from_secs(1);
 /// How much is read and thrown away for that, in bytes.
 pub(super) const LINGER_BYTES: usize = 256 * 1024;
 
+/// How long one who wants to read tries to write first, and then to read, in turns, while the transport takes nothing.
+/// (Else two peers could each wait for the other to read.)
+pub(super) const TURN: Duration = Duration::from_millis(20);
+
 impl<S: Stream> Io<S> {
     pub(super) fn new(stream: S, outgoing: Outgoing, role: Role, close_timeout: Duration) -> Self {
         let (closing, broken, ended) = (None, None, false);
-        let (read_timeout, write_timeout) = (None, None);
-        Self { stream, outgoing, role, read_timeout, write_timeout, close_timeout, closing, broken, ended }
+        let (read_timeout, write_timeout, write_timeout_now) = (None, None, None);
+        Self {
+            stream,
+            outgoing,
+            role,
+            read_timeout,
+            write_timeout,
+            write_timeout_now,
+            close_timeout,
+            closing,
+            broken,
+            ended,
+        }
     }
 
     /// Queues a message and writes all.
@@ -82,8 +99,28 @@ impl<S: Stream> Io<S> {
 
     /// Writes until at most this many bytes wait.
     pub(super) fn write_to(&mut self, mark: usize) -> Result<(), Error> {
+        self.write_within(mark, self.write_timeout)
+    }
+
+    /// For one who wants to read: writes what the transport takes soon. Whether something still waits: then it is time to
+    /// read, for the peer may not read before we do.
+    pub(super) fn write_in_turn(&mut self) -> Result<bool, Error> {
+        match self.write_within(0, Some(self.write_timeout.map_or(TURN, |timeout| timeout.min(TURN)))) {
+            Ok(()) => Ok(false),
+            Err(Error::Timeout(_)) => Ok(true),
+            // A transport that takes nothing any more may still hold what the peer sent before: reading will tell.
+            Err(Error::Io(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn write_within(&mut self, mark: usize, timeout: Option<Duration>) -> Result<(), Error> {
         if self.outgoing.is_empty() {
             return Ok(());
+        }
+        if timeout != self.write_timeout_now {
+            ignore_unsupported(self.stream.set_write_timeout(timeout))?;
+            self.write_timeout_now = timeout;
         }
         while !self.outgoing.is_below(mark) {
             match self.stream.write(self.outgoing.unwritten()) {
@@ -107,14 +144,6 @@ impl<S: Stream> Io<S> {
         Error::Io(error)
     }
 
-    /// A transport that takes nothing any more may still hold what the peer sent before: reading will tell.
-    pub(super) fn go_on_reading(&self, error: Error) -> Result<(), Error> {
-        match error {
-            Error::Io(_) => Ok(()),
-            error => Err(error),
-        }
-    }
-
     /// One read.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
         if let Some(closing) = self.closing {
@@ -129,9 +158,35 @@ impl<S: Stream> Io<S> {
         }
     }
 
+    /// One read that waits for a short time only. `since` is when this wait began: then `None` if nothing came yet.
+    pub(super) fn read_in_turn(&mut self, buffer: &mut [u8], since: Instant) -> Result<Option<usize>, Error> {
+        if let Some(closing) = self.closing {
+            closing.left()?;
+        }
+        if self.read_timeout.is_some_and(|timeout| since.elapsed() >= timeout) {
+            return Err(Error::Timeout(Timeout::Receive));
+        }
+        let timed = self.stream.set_read_timeout(Some(TURN)).is_ok();
+        let result = match self.stream.read(buffer) {
+            Err(error) if is_timeout(&error) && timed => Ok(None),
+            Err(error) if is_timeout(&error) => Err(Error::Timeout(Timeout::Receive)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(None),
+            result => Ok(Some(result?)),
+        };
+        if timed {
+            self.stream.set_read_timeout(self.read_timeout)?;
+        }
+        result
+    }
+
     /// Our Close is queued: the time of the peer's answer begins.
     pub(super) fn start_closing(&mut self) {
         self.closing = Some(Deadline::after(self.close_timeout, Timeout::Close));
+    }
+
+    /// Whether the peer still has time to answer our Close.
+    pub(super) fn check_closing(&self) -> Result<(), Error> {
+        self.closing.map_or(Ok(()), |closing| closing.left().map(|_| ()))
     }
 
     /// After the closing handshake: a server ends the transport, a client waits for that (RFC 6455 §7.1.1).
@@ -194,15 +249,14 @@ impl<S: Stream> Io<S> {
     }
 
     pub(super) fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        self.stream.set_read_timeout(timeout.map(at_least))?;
-        self.read_timeout = timeout;
-        Ok(())
+        self.read_timeout = timeout.map(at_least);
+        self.stream.set_read_timeout(self.read_timeout)
     }
 
     pub(super) fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        self.stream.set_write_timeout(timeout.map(at_least))?;
-        self.write_timeout = timeout;
-        Ok(())
+        self.write_timeout = timeout.map(at_least);
+        self.write_timeout_now = self.write_timeout;
+        self.stream.set_write_timeout(self.write_timeout)
     }
 }
 

@@ -15,7 +15,7 @@ use wsproto::frame::Role;
 use wsproto::{CloseCode, CloseFrame, Event, Ping, Reply};
 
 use super::deadline::{Deadline, ignore_unsupported, is_timeout};
-use super::io::{Io, LINGER, LINGER_BYTES, at_least};
+use super::io::{Io, LINGER, LINGER_BYTES, TURN, at_least};
 use super::stream::Stream;
 use super::websocket::WebSocket;
 use crate::error::{Closed, Error, Timeout};
@@ -48,10 +48,6 @@ struct Side {
     close_timed_out: bool,
     ended: bool,
 }
-
-/// How long a reader tries to write a reply, and then to read, in turns, while the transport takes nothing and nobody
-/// else writes. (Else two peers could each wait for the other to read.)
-const TURN: Duration = Duration::from_millis(20);
 
 type Guard<'a> = MutexGuard<'a, Side>;
 
@@ -126,6 +122,7 @@ where
     ///
     /// As [`WebSocket::recv`].
     pub fn recv(&mut self) -> Result<Option<Message>, Error> {
+        let mut since = None;
         loop {
             if self.incoming.has_unread() {
                 if let Some(message) = self.next_message()? {
@@ -134,7 +131,7 @@ where
             } else if self.incoming.closed().is_some() {
                 return self.end();
             } else {
-                self.fill()?;
+                self.fill(&mut since)?;
             }
         }
     }
@@ -171,17 +168,20 @@ where
         }
     }
 
-    /// One read from the transport, and before it the replies.
-    fn fill(&mut self) -> Result<(), Error> {
+    /// One read from the transport, and before it the replies. `since` is when the wait began.
+    fn fill(&mut self, since: &mut Option<Instant>) -> Result<(), Error> {
         self.incoming.give_back();
-        let side = self.shared.lock();
-        if !self.shared.write_replies(side) {
+        if !self.shared.write_replies(self.shared.lock()) {
             return self.read(self.read_timeout);
         }
         // The transport takes nothing: read and write in turns.
-        let short = self.read_timeout.map_or(TURN, |timeout| timeout.min(TURN));
-        match self.read(Some(short)) {
-            Err(Error::Timeout(Timeout::Receive)) if self.read_timeout.is_none_or(|timeout| timeout > TURN) => Ok(()),
+        let since = since.get_or_insert_with(Instant::now);
+        match self.read(Some(TURN)) {
+            Err(Error::Timeout(Timeout::Receive))
+                if self.read_timeout.is_none_or(|timeout| since.elapsed() < timeout) =>
+            {
+                Ok(())
+            }
             result => result,
         }
     }

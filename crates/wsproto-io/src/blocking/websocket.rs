@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wsproto::frame::Role;
 use wsproto::{CloseCode, CloseFrame, Connection, Limits, Ping};
@@ -72,7 +72,8 @@ impl<S: Stream> WebSocket<S> {
 
     /// The next message, whole. `None` after the closing handshake: [`closed`](Self::closed) tells code and reason.
     ///
-    /// Waits, if it must; before that it writes what is queued.
+    /// Waits, if it must; before that it writes what is queued. Where the transport takes nothing, it reads and writes in
+    /// turns.
     ///
     /// # Errors
     ///
@@ -110,6 +111,7 @@ impl<S: Stream> WebSocket<S> {
     ///
     /// As [`recv`](Self::recv).
     pub fn read(&mut self) -> Result<Option<Batch<'_, S>>, Error> {
+        let mut since = None;
         loop {
             match Step::next(&self.incoming, &self.io.outgoing) {
                 Step::Receive => {
@@ -117,18 +119,35 @@ impl<S: Stream> WebSocket<S> {
                 }
                 Step::Write => {
                     self.incoming.give_back();
-                    self.io.write_to(0).or_else(|error| self.io.go_on_reading(error))?;
+                    if self.io.write_in_turn()? {
+                        self.fill_in_turn(*since.get_or_insert_with(Instant::now))?;
+                    }
                 }
                 Step::End => return self.ended(),
-                Step::Read => self.fill()?,
+                Step::Read => self.fill(Io::read)?,
             }
         }
     }
 
+    /// One read from the transport, short enough to write again soon.
+    fn fill_in_turn(&mut self, since: Instant) -> Result<(), Error> {
+        let mut nothing = false;
+        let result = self.fill(|io, buffer| {
+            io.read_in_turn(buffer, since)?.map_or_else(
+                || {
+                    nothing = true;
+                    Err(Error::Timeout(Timeout::Receive))
+                },
+                Ok,
+            )
+        });
+        if nothing { Ok(()) } else { result }
+    }
+
     /// One read from the transport.
-    fn fill(&mut self) -> Result<(), Error> {
+    fn fill(&mut self, read: impl FnOnce(&mut Io<S>, &mut [u8]) -> Result<usize, Error>) -> Result<(), Error> {
         let mut buffer = self.incoming.lend();
-        let result = self.io.read(&mut buffer);
+        let result = read(&mut self.io, &mut buffer);
         self.incoming.received(buffer, result.as_ref().map_or(0, |n| *n));
         match result {
             Ok(0) => {
@@ -211,12 +230,22 @@ impl<S: Stream> WebSocket<S> {
         if self.incoming.closed().is_some() {
             return Ok(());
         }
-        self.send_close(code, reason).or_else(|error| self.io.go_on_reading(error))?;
+        match self.send_close(code, reason) {
+            // Reading will tell, and goes on writing.
+            Ok(()) | Err(Error::Io(_) | Error::Timeout(_)) => {}
+            Err(error) => return Err(error),
+        }
         loop {
-            match self.read() {
+            if let Err(error) = self.io.check_closing() {
+                self.incoming.broken();
+                self.io.end();
+                return Err(error);
+            }
+            let batch = self.read();
+            match batch {
                 Ok(Some(mut batch)) => while batch.next()?.is_some() {},
                 Ok(None) => return Ok(()),
-                Err(Error::Timeout(Timeout::Receive | Timeout::Send { .. })) => {}
+                Err(Error::Timeout(Timeout::Receive)) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -285,6 +314,12 @@ impl<S: Stream> WebSocket<S> {
     #[must_use]
     pub const fn stream(&self) -> &S {
         &self.io.stream
+    }
+
+    /// The transport. To read from it or to write to it destroys the connection.
+    #[must_use]
+    pub const fn stream_mut(&mut self) -> &mut S {
+        &mut self.io.stream
     }
 
     fn check_open(&self) -> Result<(), Error> {
