@@ -1,6 +1,6 @@
 //! A client and a server over loopback.
 
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::cast_possible_truncation, missing_docs)]
 
 use std::net::{TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};

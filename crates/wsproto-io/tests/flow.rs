@@ -1,6 +1,6 @@
 //! When bytes leave, and how reading stops.
 
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::cast_possible_truncation, missing_docs)]
 
 mod support;
 
@@ -171,8 +171,8 @@ fn control_frames_fit_when_the_queue_is_full() {
     let mut wire = Wire::new(input, End::Fin);
     wire.room = 0;
     let mut socket = server(wire);
-    socket.feed(&vec![7; 60_000]).unwrap();
-    socket.feed(&vec![7; 60_000]).unwrap();
+    socket.feed(vec![7; 60_000]).unwrap();
+    socket.feed(vec![7; 60_000]).unwrap();
     assert!(socket.feed("no").is_err());
     assert!(socket.ping(b"!").is_err_and(|error| matches!(error, Error::Timeout(Timeout::Send { queued: true }))));
     // The application wants to read, so the Pings are read; of their Pongs the latest is kept.

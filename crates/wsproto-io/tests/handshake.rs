@@ -1,6 +1,6 @@
 //! The opening handshake over a transport.
 
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::cast_possible_truncation, missing_docs)]
 
 mod support;
 

@@ -6,6 +6,7 @@ mod batch;
 mod connect;
 mod deadline;
 mod io;
+mod shared;
 mod split;
 mod stream;
 mod websocket;

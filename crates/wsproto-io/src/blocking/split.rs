@@ -1,55 +1,22 @@
 //! A WebSocket on two threads: one reads, one writes.
-//!
-//! The two share the write side: the sending half of the connection and its queue, under one mutex. The mutex is held
-//! to queue, never to wait: who writes takes the queued bytes out, marks the turn as taken, unlocks, and writes. What the
-//! other queues meanwhile is written by the same turn, so that a Pong leaves although its thread only reads, and no two
-//! threads ever write at once.
 
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use wsproto::frame::Role;
-use wsproto::{CloseCode, CloseFrame, Event, Ping, Reply};
+use wsproto::{CloseCode, CloseFrame, Event, Ping};
 
-use super::deadline::{Deadline, ignore_unsupported, is_timeout};
-use super::io::{Io, LINGER, LINGER_BYTES, TURN, at_least};
+use super::deadline::{ignore_unsupported, is_timeout};
+use super::io::{Io, TURN, at_least};
+use super::shared::{Shared, Side, read_once};
 use super::stream::Stream;
 use super::websocket::WebSocket;
 use crate::error::{Closed, Error, Timeout};
 use crate::incoming::Incoming;
 use crate::message::{IntoMessage, Message};
-use crate::outgoing::{LOW, Outgoing};
-
-/// What both threads need.
-struct Shared<S> {
-    stream: S,
-    role: Role,
-    close_timeout: Duration,
-    side: Mutex<Side>,
-    /// Told when a turn of writing ends, and when the connection does.
-    changed: Condvar,
-}
-
-/// The write side.
-struct Side {
-    outgoing: Outgoing,
-    /// Whether a thread is writing, without the mutex.
-    writing: bool,
-    /// Whether a reply is queued that its thread does not write: whoever writes goes on until it has left.
-    urgent: bool,
-    write_timeout: Option<Duration>,
-    broken: Option<io::ErrorKind>,
-    /// How the connection ended, as the reader saw it.
-    closed: Option<Closed>,
-    /// Whether the peer did not answer our Close in time.
-    close_timed_out: bool,
-    ended: bool,
-}
-
-type Guard<'a> = MutexGuard<'a, Side>;
+use crate::outgoing::LOW;
 
 impl<S> WebSocket<S>
 where
@@ -384,190 +351,6 @@ where
         side.write_timeout = timeout;
         Ok(())
     }
-}
-
-impl Side {
-    fn check_open(&self) -> Result<(), Error> {
-        match (&self.closed, self.broken) {
-            (Some(closed), _) => Err(Error::Closed(closed.clone())),
-            (None, Some(kind)) => Err(Error::Io(kind.into())),
-            (None, None) => Ok(()),
-        }
-    }
-}
-
-impl<S> Shared<S>
-where
-    S: Stream,
-    for<'a> &'a S: Read + Write,
-{
-    /// A thread that panicked left the side whole: each change of it is one call.
-    fn lock(&self) -> Guard<'_> {
-        self.side.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lock_open(&self) -> Result<Guard<'_>, Error> {
-        let side = self.lock();
-        side.check_open()?;
-        Ok(side)
-    }
-
-    fn wait<'a>(&self, side: Guard<'a>) -> Guard<'a> {
-        self.changed.wait(side).unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Writes until at most `mark` bytes wait, and no reply.
-    fn write_to<'a>(&'a self, mark: usize, mut side: Guard<'a>) -> (Guard<'a>, Result<(), Error>) {
-        loop {
-            while side.writing {
-                side = self.wait(side);
-            }
-            side.urgent &= !side.outgoing.is_settled();
-            if side.outgoing.is_below(if side.urgent { 0 } else { mark }) {
-                return (side, Ok(()));
-            }
-            let result;
-            (side, result) = self.write_turn(side);
-            if result.is_err() {
-                return (side, result);
-            }
-        }
-    }
-
-    /// Takes all that is queued, and writes it without the mutex.
-    fn write_turn<'a>(&'a self, mut side: Guard<'a>) -> (Guard<'a>, Result<(), Error>) {
-        if let Some(kind) = side.broken {
-            side.outgoing.discard();
-            return (side, Err(Error::Io(kind.into())));
-        }
-        side.writing = true;
-        let bytes = side.outgoing.take();
-        drop(side);
-        let (written, result) = write_all(&self.stream, &bytes);
-        let mut side = self.lock();
-        side.writing = false;
-        side.outgoing.put_back(bytes, written);
-        if let Err(Error::Io(error)) = &result {
-            side.broken = Some(error.kind());
-            side.outgoing.discard();
-        }
-        self.changed.notify_all();
-        (side, result)
-    }
-
-    /// For the reader: sees to it that what is queued leaves, and waits for nobody who writes. Whether it still waits
-    /// and nobody writes.
-    fn write_replies<'a>(&'a self, mut side: Guard<'a>) -> bool {
-        if side.outgoing.is_settled() {
-            return false;
-        }
-        side.urgent = true;
-        if side.writing || side.outgoing.is_empty() || side.broken.is_some() {
-            return false;
-        }
-        let timeout = side.write_timeout;
-        let short = timeout.map_or(TURN, |timeout| timeout.min(TURN));
-        let timed = self.stream.set_write_timeout(Some(short)).is_ok();
-        (side, _) = self.write_turn(side);
-        if timed {
-            let _ = self.stream.set_write_timeout(timeout);
-        }
-        !side.outgoing.is_empty() && !side.writing && side.broken.is_none()
-    }
-
-    /// After the peer's Close, or its error: says the last, and ends the transport so that it arrives.
-    fn finish(&self, reply: Option<Reply>, closed: Option<&Closed>) {
-        let deadline = Instant::now() + self.close_timeout;
-        let mut side = self.lock();
-        side.closed = closed.cloned();
-        let failed = reply.is_some();
-        if let Some(reply) = reply {
-            side.outgoing.reply(reply);
-        }
-        side.urgent = true;
-        self.changed.notify_all();
-        // The writer may be in the middle of a message: what it has begun, it ends, or the deadline does.
-        while !side.outgoing.is_empty() && side.broken.is_none() {
-            let Some(left) = deadline.checked_duration_since(Instant::now()) else { break };
-            if side.writing {
-                side = self.changed.wait_timeout(side, left).unwrap_or_else(PoisonError::into_inner).0;
-            } else {
-                let _ = self.stream.set_write_timeout(Some(at_least(left)));
-                (side, _) = self.write_turn(side);
-            }
-        }
-        let written = side.outgoing.is_empty();
-        drop(side);
-        if written && self.role == Role::Client && !failed {
-            self.drain(self.close_timeout, usize::MAX);
-        } else if written {
-            let _ = self.stream.shutdown(Shutdown::Write);
-            self.drain(LINGER, LINGER_BYTES);
-        }
-        self.end(closed);
-    }
-
-    fn drain(&self, time: Duration, mut bytes: usize) {
-        if self.stream.set_read_timeout(Some(at_least(time))).is_err() {
-            return;
-        }
-        let deadline = Deadline::after(time, Timeout::Close);
-        let mut buffer = [0; 1024];
-        while let Ok(Some(left)) = deadline.left() {
-            if self.stream.set_read_timeout(Some(left)).is_err() {
-                return;
-            }
-            match read_once(&self.stream, &mut buffer) {
-                Ok(n) if n > 0 && n <= bytes => bytes -= n,
-                _ => return,
-            }
-        }
-    }
-
-    /// Ends the transport, and tells the writer. Whether it had ended because the peer's Close did not come.
-    fn end(&self, closed: Option<&Closed>) -> bool {
-        let mut side = self.lock();
-        side.closed = closed.cloned();
-        if !side.ended {
-            side.ended = true;
-            let _ = self.stream.shutdown(Shutdown::Both);
-        }
-        self.changed.notify_all();
-        side.close_timed_out
-    }
-}
-
-fn read_once<S>(mut stream: &S, buffer: &mut [u8]) -> io::Result<usize>
-where
-    for<'a> &'a S: Read,
-{
-    loop {
-        match Read::read(&mut stream, buffer) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
-    }
-}
-
-/// Writes all, or as much as the transport takes; and says how much that is.
-fn write_all<S>(mut stream: &S, bytes: &[u8]) -> (usize, Result<(), Error>)
-where
-    for<'a> &'a S: Write,
-{
-    let mut written = 0;
-    while written < bytes.len() {
-        match Write::write(&mut stream, &bytes[written..]) {
-            Ok(0) => return (written, Err(Error::Io(io::ErrorKind::WriteZero.into()))),
-            Ok(n) => written += n,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if is_timeout(&error) => {
-                return (written, Err(Error::Timeout(Timeout::Send { queued: true })));
-            }
-            Err(error) => return (written, Err(error.into())),
-        }
-    }
-    let flushed = Write::flush(&mut stream).map_err(Error::from);
-    (written, flushed)
 }
 
 impl<S> fmt::Debug for Reader<S> {

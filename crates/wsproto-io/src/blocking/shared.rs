@@ -1,0 +1,231 @@
+//! What the two threads of a split socket share: the write side, under one mutex.
+//!
+//! The mutex is held to queue, never to wait: who writes takes the queued bytes out, marks the turn as taken, unlocks, and
+//! writes. What the other queues meanwhile is written by the same turn, so that a Pong leaves although its thread only
+//! reads, and no two threads ever write at once.
+
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use wsproto::Reply;
+use wsproto::frame::Role;
+
+use super::deadline::{Deadline, is_timeout};
+use super::io::{LINGER, LINGER_BYTES, TURN, at_least};
+use super::stream::Stream;
+use crate::error::{Closed, Error, Timeout};
+use crate::outgoing::Outgoing;
+
+/// What both threads need.
+pub(super) struct Shared<S> {
+    pub(super) stream: S,
+    pub(super) role: Role,
+    pub(super) close_timeout: Duration,
+    pub(super) side: Mutex<Side>,
+    /// Told when a turn of writing ends, and when the connection does.
+    pub(super) changed: Condvar,
+}
+
+/// The write side.
+pub(super) struct Side {
+    pub(super) outgoing: Outgoing,
+    /// Whether a thread is writing, without the mutex.
+    pub(super) writing: bool,
+    /// Whether a reply is queued that its thread does not write: whoever writes goes on until it has left.
+    pub(super) urgent: bool,
+    pub(super) write_timeout: Option<Duration>,
+    pub(super) broken: Option<io::ErrorKind>,
+    /// How the connection ended, as the reader saw it.
+    pub(super) closed: Option<Closed>,
+    /// Whether the peer did not answer our Close in time.
+    pub(super) close_timed_out: bool,
+    pub(super) ended: bool,
+}
+
+pub(super) type Guard<'a> = MutexGuard<'a, Side>;
+
+impl Side {
+    pub(super) fn check_open(&self) -> Result<(), Error> {
+        match (&self.closed, self.broken) {
+            (Some(closed), _) => Err(Error::Closed(closed.clone())),
+            (None, Some(kind)) => Err(Error::Io(kind.into())),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+impl<S> Shared<S>
+where
+    S: Stream,
+    for<'a> &'a S: Read + Write,
+{
+    /// A thread that panicked left the side whole: each change of it is one call.
+    pub(super) fn lock(&self) -> Guard<'_> {
+        self.side.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn lock_open(&self) -> Result<Guard<'_>, Error> {
+        let side = self.lock();
+        side.check_open()?;
+        Ok(side)
+    }
+
+    pub(super) fn wait<'a>(&self, side: Guard<'a>) -> Guard<'a> {
+        self.changed.wait(side).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes until at most `mark` bytes wait, and no reply.
+    pub(super) fn write_to<'a>(&'a self, mark: usize, mut side: Guard<'a>) -> (Guard<'a>, Result<(), Error>) {
+        loop {
+            while side.writing {
+                side = self.wait(side);
+            }
+            side.urgent &= !side.outgoing.is_settled();
+            if side.outgoing.is_below(if side.urgent { 0 } else { mark }) {
+                return (side, Ok(()));
+            }
+            let result;
+            (side, result) = self.write_turn(side);
+            if result.is_err() {
+                return (side, result);
+            }
+        }
+    }
+
+    /// Takes all that is queued, and writes it without the mutex.
+    pub(super) fn write_turn<'a>(&'a self, mut side: Guard<'a>) -> (Guard<'a>, Result<(), Error>) {
+        if let Some(kind) = side.broken {
+            side.outgoing.discard();
+            return (side, Err(Error::Io(kind.into())));
+        }
+        side.writing = true;
+        let bytes = side.outgoing.take();
+        drop(side);
+        let (written, result) = write_all(&self.stream, &bytes);
+        let mut side = self.lock();
+        side.writing = false;
+        side.outgoing.put_back(bytes, written);
+        if let Err(Error::Io(error)) = &result {
+            side.broken = Some(error.kind());
+            side.outgoing.discard();
+        }
+        self.changed.notify_all();
+        (side, result)
+    }
+
+    /// For the reader: sees to it that what is queued leaves, and waits for nobody who writes. Whether it still waits
+    /// and nobody writes.
+    pub(super) fn write_replies<'a>(&'a self, mut side: Guard<'a>) -> bool {
+        if side.outgoing.is_settled() {
+            return false;
+        }
+        side.urgent = true;
+        if side.writing || side.outgoing.is_empty() || side.broken.is_some() {
+            return false;
+        }
+        let timeout = side.write_timeout;
+        let short = timeout.map_or(TURN, |timeout| timeout.min(TURN));
+        let timed = self.stream.set_write_timeout(Some(short)).is_ok();
+        (side, _) = self.write_turn(side);
+        if timed {
+            let _ = self.stream.set_write_timeout(timeout);
+        }
+        !side.outgoing.is_empty() && !side.writing && side.broken.is_none()
+    }
+
+    /// After the peer's Close, or its error: says the last, and ends the transport so that it arrives.
+    pub(super) fn finish(&self, reply: Option<Reply>, closed: Option<&Closed>) {
+        let deadline = Instant::now() + self.close_timeout;
+        let mut side = self.lock();
+        side.closed = closed.cloned();
+        let failed = reply.is_some();
+        if let Some(reply) = reply {
+            side.outgoing.reply(reply);
+        }
+        side.urgent = true;
+        self.changed.notify_all();
+        // The writer may be in the middle of a message: what it has begun, it ends, or the deadline does.
+        while !side.outgoing.is_empty() && side.broken.is_none() {
+            let Some(left) = deadline.checked_duration_since(Instant::now()) else { break };
+            if side.writing {
+                side = self.changed.wait_timeout(side, left).unwrap_or_else(PoisonError::into_inner).0;
+            } else {
+                let _ = self.stream.set_write_timeout(Some(at_least(left)));
+                (side, _) = self.write_turn(side);
+            }
+        }
+        let written = side.outgoing.is_empty();
+        drop(side);
+        if written && self.role == Role::Client && !failed {
+            self.drain(self.close_timeout, usize::MAX);
+        } else if written {
+            let _ = self.stream.shutdown(Shutdown::Write);
+            self.drain(LINGER, LINGER_BYTES);
+        }
+        self.end(closed);
+    }
+
+    pub(super) fn drain(&self, time: Duration, mut bytes: usize) {
+        if self.stream.set_read_timeout(Some(at_least(time))).is_err() {
+            return;
+        }
+        let deadline = Deadline::after(time, Timeout::Close);
+        let mut buffer = [0; 1024];
+        while let Ok(Some(left)) = deadline.left() {
+            if self.stream.set_read_timeout(Some(left)).is_err() {
+                return;
+            }
+            match read_once(&self.stream, &mut buffer) {
+                Ok(n) if n > 0 && n <= bytes => bytes -= n,
+                _ => return,
+            }
+        }
+    }
+
+    /// Ends the transport, and tells the writer. Whether it had ended because the peer's Close did not come.
+    pub(super) fn end(&self, closed: Option<&Closed>) -> bool {
+        let mut side = self.lock();
+        side.closed = closed.cloned();
+        if !side.ended {
+            side.ended = true;
+            let _ = self.stream.shutdown(Shutdown::Both);
+        }
+        self.changed.notify_all();
+        side.close_timed_out
+    }
+}
+
+pub(super) fn read_once<S>(mut stream: &S, buffer: &mut [u8]) -> io::Result<usize>
+where
+    for<'a> &'a S: Read,
+{
+    loop {
+        match Read::read(&mut stream, buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+/// Writes all, or as much as the transport takes; and says how much that is.
+fn write_all<S>(mut stream: &S, bytes: &[u8]) -> (usize, Result<(), Error>)
+where
+    for<'a> &'a S: Write,
+{
+    let mut written = 0;
+    while written < bytes.len() {
+        match Write::write(&mut stream, &bytes[written..]) {
+            Ok(0) => return (written, Err(Error::Io(io::ErrorKind::WriteZero.into()))),
+            Ok(n) => written += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if is_timeout(&error) => {
+                return (written, Err(Error::Timeout(Timeout::Send { queued: true })));
+            }
+            Err(error) => return (written, Err(error.into())),
+        }
+    }
+    let flushed = Write::flush(&mut stream).map_err(Error::from);
+    (written, flushed)
+}
