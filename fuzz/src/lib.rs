@@ -10,17 +10,34 @@ pub mod core {
     use wsproto::{Extensions, Limits};
 
     /// The transcript of a stream that arrives in these pieces, as text: equal for equal outcomes.
+    ///
+    /// Of compressed answers it holds what their reader hears: the same message may be compressed in more than one
+    /// way, and an encoder that was used before does not always choose the one that a new encoder does.
     pub fn echo(role: Role, deflate: Option<&str>, limits: Limits, pieces: &[&[u8]]) -> String {
-        let extensions = if deflate.is_some() { support::agreed(role, deflate) } else { Extensions::none() };
-        let transcript = support::drive(support::connection(role, extensions, limits), pieces.iter().copied());
-        // All bytes, not their first few as `Debug` shows them.
-        let mut text = format!("{transcript:?} {:x?}", transcript.out);
-        for said in &transcript.said {
-            if let support::Said::Frame { bytes, .. } = said {
-                text += &format!(" {bytes:x?}");
+        let connection = |role, limits| {
+            let extensions = if deflate.is_some() { support::agreed(role, deflate) } else { Extensions::none() };
+            support::connection(role, extensions, limits)
+        };
+        let mut transcript = support::drive(connection(role, limits), pieces.iter().copied());
+        let out = std::mem::take(&mut transcript.out);
+        let heard = match deflate {
+            None => format!("{out:x?}"),
+            Some(_) => {
+                let heard = support::drive(connection(support::other(role), Limits::none()), [&out[..]]);
+                assert_eq!(heard.error, None, "our answer is refused");
+                all(&heard.said)
             }
-        }
-        text
+        };
+        format!("{transcript:?} {} {heard}", all(&transcript.said))
+    }
+
+    /// All bytes, not their first few as `Debug` shows them.
+    fn all(said: &[support::Said]) -> String {
+        let bytes = said.iter().map(|said| match said {
+            support::Said::Frame { bytes, .. } => format!("{bytes:x?}"),
+            other => format!("{other:?}"),
+        });
+        bytes.collect()
     }
 
     /// A frame as its first byte says, with this payload, masked as this end wants it.

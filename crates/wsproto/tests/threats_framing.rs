@@ -299,6 +299,33 @@ fn fails_at(parts: &[&[u8]; 3], end: usize, valid: &[u8]) {
 }
 
 #[test]
+fn f13_text_must_not_end_inside_a_character() {
+    for role in ROLES {
+        for character in ["é", "€", "😀"] {
+            for cut in 1..character.len() {
+                let part = [b"ab", &character.as_bytes()[..cut]].concat();
+                let stored = [support::corpus::stored(&part, false), vec![0]].concat();
+                for stream in [
+                    vec![frame(role, FIN | TEXT, &part)],
+                    vec![frame(role, TEXT, &part), frame(role, FIN, b"")],
+                    vec![frame(role, TEXT, &part[..2]), frame(role, FIN, &part[2..])],
+                    vec![frame(role, FIN | RSV1 | TEXT, &stored)],
+                    vec![frame(role, RSV1 | TEXT, &stored), frame(role, FIN, b"")],
+                ] {
+                    let connection = connection(role, agreed(role, Some("permessage-deflate")), Limits::default());
+                    let ended = drive(connection, [&stream.concat()[..]]);
+                    assert_eq!((ended.error, told(&ended)), (Some(RemoteProtocolError::InvalidUtf8), Some(1007)));
+                    let Some(Said::Frame { bytes, message_finished: false, .. }) = ended.said.last() else {
+                        panic!("{ended:?}")
+                    };
+                    assert!(b"ab".starts_with(bytes) && ended.said.len() <= 2);
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn f14_control_frames_change_nothing_about_the_message_that_follows() {
     let hello = [0xF2, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00];
     for role in ROLES {
