@@ -4,6 +4,7 @@ mod connect;
 mod frames;
 mod serve;
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -30,7 +31,8 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("wsproto: {error}");
+            // Whoever closed standard error does not want it.
+            let _ = writeln!(io::stderr(), "wsproto: {error}");
             ExitCode::FAILURE
         }
     }

@@ -113,6 +113,7 @@ fn options(arguments: &Arguments) -> Result<AcceptOptions, Box<dyn Error>> {
 
 /// Accepts connections, each on a thread of its own.
 fn accept(server: &Arc<Server>, listener: &TcpListener) {
+    let mut failing = false;
     while !server.stopping.load(Ordering::Acquire) {
         // More than this wait in the listener's queue, and then at the client.
         if server.connections.load(Ordering::Acquire) >= MAX_CONNECTIONS {
@@ -120,10 +121,16 @@ fn accept(server: &Arc<Server>, listener: &TcpListener) {
             continue;
         }
         let (stream, peer) = match listener.accept() {
-            Ok(accepted) => accepted,
+            Ok(accepted) => {
+                failing = false;
+                accepted
+            }
             Err(error) => {
-                // Out of descriptors, or a connection that is gone already: neither spin nor die.
-                eprintln!("wsproto: cannot accept a connection: {error}");
+                // Out of descriptors, or a connection that is gone already: neither spin nor die, and say it once.
+                if !failing {
+                    log(&format!("wsproto: cannot accept a connection: {error}"));
+                }
+                failing = true;
                 thread::sleep(Duration::from_millis(50));
                 continue;
             }
@@ -132,7 +139,7 @@ fn accept(server: &Arc<Server>, listener: &TcpListener) {
         let guard = Guard(Arc::clone(server));
         let connection = thread::Builder::new().stack_size(STACK).spawn(move || guard.0.serve(stream, peer));
         if let Err(error) = connection {
-            eprintln!("wsproto: no thread for {peer}: {error}");
+            log(&format!("wsproto: no thread for {peer}: {error}"));
         }
     }
 }
@@ -195,7 +202,12 @@ impl Server {
 
     fn log(&self, peer: SocketAddr, what: &str) {
         if self.verbose {
-            eprintln!("{peer}: {what}");
+            log(&format!("{peer}: {what}"));
         }
     }
+}
+
+/// Writes a line to standard error; whoever closed it does not want it.
+fn log(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
