@@ -472,6 +472,30 @@ fn z08_blocks_with_bfinal_are_paid_with_bytes_or_frames() {
     assert_eq!(drive(end, [&bytes[..]]).error, None);
 }
 
+/// An attacker shares the pool with a victim. His message asks of each byte whether it is the one that the victim
+/// had at some place.
+#[test]
+fn z09_lengths_tell_nothing_of_another_connection_with_the_same_pool() {
+    let secret = b"session=7F3kQz9LmW2xRtB8; path=/";
+    let answer = |pool: &CodecPool, history: &[u8], asking: &[u8]| {
+        let config = defaults().pool(pool);
+        let end = || pair(&config, &config).1;
+        let mut attacker = end();
+        compress(&mut *attacker.encoder, history);
+        compress(&mut *end().encoder, secret);
+        compress(&mut *attacker.encoder, asking)
+    };
+    let (shared, none) = (CodecPool::new(1), CodecPool::new(0));
+    for at in 8..secret.len() {
+        for guess in 0..=255 {
+            // The library hashes four bytes. These collide with the last three of the history and what is behind
+            // it in the window.
+            let (history, asking) = (vec![guess; at], [7, 0xB8, 0xE8, guess, guess, guess, guess, 0xF3, 0xEC]);
+            assert_eq!(answer(&shared, &history, &asking), answer(&none, &history, &asking), "{at} {guess}");
+        }
+    }
+}
+
 #[test]
 fn z09_compression_can_be_left_out_and_its_risk_is_documented() {
     let documentation = include_str!("../src/extension/deflate/mod.rs");

@@ -63,9 +63,7 @@ pub(super) struct Compressor {
 
 impl Compressor {
     pub(super) fn new(settings: Settings) -> Self {
-        // The library has no raw window of 8 bits. One of 9 does: the longest distance that it uses is
-        // 512 - 262 = 250 bytes, which lies in a window of 256.
-        let bits = settings.bits.max(9);
+        let bits = settings.bits.max(LEAST_BITS);
         let config = DeflateConfig {
             level: settings.level.into(),
             mem_level: settings.mem_level.into(),
@@ -79,9 +77,35 @@ impl Compressor {
         self.settings
     }
 
-    /// Forgets all input and output.
-    pub(super) fn reset(&mut self) {
+    /// Makes of it what a new one is, whatever it was used for, or gives it up: what it says next tells nothing of
+    /// what it was told before.
+    ///
+    /// The library's reset is not enough. It leaves the text in the window, and a position near the end of what came
+    /// since is hashed with the bytes behind it, which are of the past: whether such a position is found later shows
+    /// in the length of what is written. (It also leaves a block of level 1 open.) So the window is overwritten
+    /// with the zeros of a new one.
+    pub(super) fn cleaned(mut self) -> Option<Self> {
+        if self.settings.level > LAST_WITHOUT_CHAIN_SEARCH {
+            return None;
+        }
         self.deflate.reset();
+        self.deflate.set_level(FASTEST.into()).ok()?;
+        // The memory is two windows long. After a reset input fills it from its beginning, and nothing that was
+        // written moves before it is full.
+        let mut left = 2 << self.settings.bits.max(LEAST_BITS);
+        while left > 0 {
+            let zeros = &[0; 4096][..left.min(4096)];
+            left -= zeros.len();
+            let flush = if left == 0 { DeflateFlush::SyncFlush } else { DeflateFlush::NoFlush };
+            let mut out = [0; 512];
+            let step = self.compress(zeros, &mut out, flush);
+            if step.status != Ok(Status::Ok) || step.consumed < zeros.len() || step.produced == out.len() {
+                return None;
+            }
+        }
+        self.deflate.reset();
+        self.deflate.set_level(self.settings.level.into()).ok()?;
+        Some(self)
     }
 
     /// Appends to the window what was said before.
@@ -99,6 +123,17 @@ impl Compressor {
         }
     }
 }
+
+/// The library has no raw window of 8 bits. One of 9 does: the longest distance that it uses is 512 - 262 = 250
+/// bytes, which lies in a window of 256.
+const LEAST_BITS: u8 = 9;
+
+/// The level that goes through zeros with the least work.
+const FASTEST: u8 = 1;
+
+/// Above this level the library looks for matches also in the chains of positions that it never hashed. Those
+/// entries are of the past, too, and nothing but new memory clears them.
+const LAST_WITHOUT_CHAIN_SEARCH: u8 = 8;
 
 /// What one call moved lies in memory, so it fits.
 fn difference(before: u64, after: u64) -> usize {

@@ -56,9 +56,12 @@ impl CodecPool {
         idle.unwrap_or_else(|| Compressor::new(settings))
     }
 
-    pub(super) fn give_compressor(&self, mut codec: Compressor) {
-        codec.reset();
-        put(&self.0.encoders, self.0.idle, codec);
+    pub(super) fn give_compressor(&self, codec: Compressor) {
+        if self.0.idle > 0 {
+            if let Some(codec) = codec.cleaned() {
+                put(&self.0.encoders, self.0.idle, codec);
+            }
+        }
     }
 
     #[cfg(test)]

@@ -441,6 +441,21 @@ fn a_borrowed_codec_knows_nothing_of_the_connection_before() {
     }
 }
 
+/// A level 1 block that nobody ended is nothing that the next message goes on with.
+#[test]
+fn a_message_that_nobody_ended_leaves_nothing_behind() {
+    for level in 0..=9 {
+        let pool = CodecPool::new(1);
+        let message = text(3000, 4);
+        let new = encode(&mut encoder(level, 12, true, &pool), &[&message], usize::MAX);
+        let mut left = encoder(level, 12, true, &pool);
+        left.start_frame(frame(true, true), 9, true).unwrap();
+        left.encode(&text(50_000, 8), End::No, &mut vec![]).unwrap();
+        drop(left);
+        assert_eq!(encode(&mut encoder(level, 12, true, &pool), &[&message], usize::MAX), new, "{level}");
+    }
+}
+
 #[test]
 fn an_error_comes_after_the_bytes_before_it_and_stays() {
     let pool = CodecPool::default();
@@ -467,6 +482,23 @@ fn said() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
+/// Bytes of which few are different, of lengths around that of a window and of its memory.
+fn stale() -> impl Strategy<Value = Vec<u8>> {
+    let len = prop_oneof![
+        3 => 0usize..12,
+        2 => 0usize..700,
+        3 => (9u32..=13, 0usize..600).prop_map(|(bits, less)| (1usize << bits).saturating_sub(less)),
+        1 => 0usize..30_000,
+    ];
+    (len, 1u8..6, any::<u32>()).prop_map(|(len, few, mut state)| {
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24).to_le_bytes()[0] % few
+        };
+        (0..len).map(|_| next()).collect()
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
 
@@ -488,6 +520,67 @@ proptest! {
             let frames = encode(&mut encoder, &fragments, piece_in);
             let decoded = decode(&mut decoder, &frames, || *cuts.next().unwrap(), space);
             prop_assert_eq!(decoded, (message.concat(), None));
+        }
+    }
+
+    /// What an encoder writes depends on its own connection, not on who used the codec before.
+    #[test]
+    fn a_used_encoder_writes_what_a_new_one_writes(
+        before in vec_of(vec_of(stale(), 1..3), 1..4),
+        messages in vec_of(vec_of(stale(), 1..4), 1..5),
+        level in 0u8..=9,
+        mem_level in 1u8..=9,
+        bits in 8u8..=12,
+        piece in prop_oneof![1usize..100, Just(usize::MAX)],
+        unfinished: bool,
+    ) {
+        let written = |pool: &CodecPool, used: bool| -> Vec<Vec<u8>> {
+            let encoder = || {
+                let settings = Settings { level, mem_level, bits };
+                DeflateEncoder::new(pool.clone(), settings, true, 0)
+            };
+            let mut this = encoder();
+            let mut written = vec![];
+            for message in &messages {
+                if used {
+                    let mut other = encoder();
+                    for message in &before {
+                        encode(&mut other, &message.iter().map(Vec::as_slice).collect::<Vec<_>>(), piece);
+                    }
+                    if unfinished {
+                        other.start_frame(frame(true, true), 1, true).unwrap();
+                        other.encode(&before[0][0], End::No, &mut vec![]).unwrap();
+                    }
+                }
+                written.extend(encode(&mut this, &message.iter().map(Vec::as_slice).collect::<Vec<_>>(), piece));
+            }
+            written
+        };
+        prop_assert!(written(&CodecPool::new(1), true) == written(&CodecPool::new(0), false));
+    }
+
+    /// And what a decoder reads.
+    #[test]
+    fn a_used_decoder_reads_what_a_new_one_reads(
+        before in vec_of(any::<u8>(), 0..300),
+        said in said(),
+        payload in prop_oneof![
+            vec_of(any::<u8>(), 0..60),
+            said().prop_map(|said| {
+                let mut referring = ByHand::new(15, true);
+                referring.message(&said);
+                referring.message(&said)
+            }),
+        ],
+        at in any::<prop::sample::Index>(),
+        takeover: bool,
+    ) {
+        let read = |pool: &CodecPool| decode(&mut decoder(12, takeover, pool), slice::from_ref(&payload), || 7, 100);
+        let pool = CodecPool::new(1);
+        let sent = ByHand::new(15, true).message(&said);
+        for left in [&sent[..], &sent[..at.index(sent.len())], &before] {
+            decode(&mut decoder(15, takeover, &pool), &[left.to_vec()], || 1000, 1000);
+            prop_assert_eq!(read(&pool), read(&CodecPool::new(0)));
         }
     }
 
