@@ -77,14 +77,22 @@ impl Keepalive {
     /// The transport accepted bytes.
     pub const fn sent(&mut self, now: Duration) {
         if let Wait::Answer { .. } = self.wait {
-            self.wait = Wait::Answer { until: now.saturating_add(self.timeout) };
+            self.wait_for_answer(now);
         }
     }
 
     /// The transport accepted the whole Ping that [`Action::Ping`] asked for.
     pub const fn ping_written(&mut self, now: Duration) {
         if let Wait::PingWritten = self.wait {
-            self.wait = Wait::Answer { until: now.saturating_add(self.timeout) };
+            self.wait_for_answer(now);
+        }
+    }
+
+    /// The deadline begins (again). What was paused of the one before is not added to it.
+    const fn wait_for_answer(&mut self, now: Duration) {
+        self.wait = Wait::Answer { until: now.saturating_add(self.timeout) };
+        if self.paused.is_some() {
+            self.paused = Some(now);
         }
     }
 
@@ -182,6 +190,23 @@ mod tests {
         assert_eq!(keepalive.deadline(), Some(s(63)));
         keepalive.resume(s(61)); // already
         assert_eq!(keepalive.poll(s(63)), Some(Action::GiveUp));
+    }
+
+    #[test]
+    fn t12_a_deadline_that_begins_in_a_pause_counts_the_rest_of_it() {
+        let mut keepalive = waiting();
+        keepalive.pause(s(13));
+        keepalive.sent(s(100));
+        keepalive.resume(s(101));
+        assert_eq!(keepalive.deadline(), Some(s(106)));
+
+        let mut keepalive = Keepalive::new(s(10), s(5), s(0));
+        assert_eq!(keepalive.poll(s(10)), Some(Action::Ping));
+        keepalive.pause(s(11));
+        keepalive.ping_written(s(100));
+        assert_eq!(keepalive.deadline(), None);
+        keepalive.resume(s(101));
+        assert_eq!(keepalive.deadline(), Some(s(106)));
     }
 
     #[test]
