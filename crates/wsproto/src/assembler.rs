@@ -23,6 +23,8 @@ use crate::event::{Data, Message};
 pub struct Assembler {
     limit: usize,
     begun: Option<Begun>,
+    /// Whether the rest of a message that is too long is passed over.
+    skipping: bool,
 }
 
 /// The pieces so far.
@@ -39,19 +41,25 @@ impl Assembler {
     /// many is delivered, and this limit is never met.
     #[must_use]
     pub const fn new(limit: usize) -> Self {
-        Self { limit, begun: None }
+        Self { limit, begun: None, skipping: false }
     }
 
     /// Adds a piece. `Some` is the whole message that it ends.
     ///
     /// # Errors
     ///
-    /// When the message is longer than the limit. What was joined is dropped, as the rest of the message is to be.
+    /// When the message is longer than the limit: once. What was joined is dropped, and so is the rest of the message; the
+    /// next one begins anew.
     pub fn push<'b>(&mut self, piece: Message<'b>) -> Result<Option<Data<'b>>, TooBig> {
+        if self.skipping {
+            self.skipping = !piece.message_finished;
+            return Ok(None);
+        }
         let joined = self.begun.as_ref().map_or(0, Begun::len);
         let len = joined.saturating_add(piece.data.as_bytes().len());
         if len > self.limit {
             self.begun = None;
+            self.skipping = !piece.message_finished;
             return Err(TooBig { limit: self.limit });
         }
         let whole = match self.begun.take() {
@@ -175,6 +183,15 @@ mod tests {
         assert_eq!(assembler.push(Message::text("de")), Err(TooBig { limit: 4 }));
         assert_eq!(assembler.push(Message::text("abcde")), Err(TooBig { limit: 4 }));
         assert_eq!(assembler.push(Message::text("new")), Ok(Some(Data::from("new"))), "nothing is left over");
+    }
+
+    #[test]
+    fn the_rest_of_a_message_that_is_too_long_is_no_message() {
+        let mut assembler = Assembler::new(4);
+        assert_eq!(assembler.push(Message::text("DROP ").unfinished()), Err(TooBig { limit: 4 }));
+        assert_eq!(assembler.push(Message::text("this").unfinished()), Ok(None));
+        assert_eq!(assembler.push(Message::text("tail")), Ok(None));
+        assert_eq!(assembler.push(Message::text("next")), Ok(Some(Data::from("next"))));
     }
 
     #[test]
