@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+mod support;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -12,63 +14,7 @@ use wsproto_io::blocking::{AcceptOptions, ConnectOptions, WebSocket};
 use wsproto_io::wsproto::{CloseCode, Limits};
 use wsproto_io::{Decision, Error, Message};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_wsproto");
-
-/// A running `wsproto serve`. It is ended when it is dropped.
-struct Server {
-    child: Child,
-    url: String,
-}
-
-impl Server {
-    fn start(arguments: &[&str]) -> Self {
-        let mut command = Command::new(BINARY);
-        command.args(["serve", "--listen", "127.0.0.1:0"]).args(arguments);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let url = line.strip_prefix("listening on ").unwrap().strip_suffix('\n').unwrap().to_owned();
-        assert!(url.starts_with("ws://127.0.0.1:") && url.ends_with('/') && !url.contains(":0/"), "{url}");
-        Self { child, url }
-    }
-
-    fn address(&self) -> &str {
-        self.url.trim_start_matches("ws://").trim_end_matches('/')
-    }
-
-    fn signal(&self, signal: &str) {
-        let status = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
-        assert!(status.success());
-    }
-
-    fn wait(&mut self, longest: Duration) -> ExitStatus {
-        let deadline = Instant::now() + longest;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(Instant::now() < deadline, "still running after {longest:?}");
-            thread::sleep(Duration::from_millis(10));
-        }
-    }
-
-    fn stderr(&mut self) -> String {
-        let mut text = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
-        text
-    }
-
-    fn connect(&self) -> WebSocket<TcpStream> {
-        ConnectOptions::new().limits(Limits::none()).connect(&self.url).unwrap()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use support::{BINARY, Server};
 
 /// Runs `wsproto` with this input.
 fn run(arguments: &[&str], input: &[u8]) -> Output {

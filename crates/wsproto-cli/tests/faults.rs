@@ -1,0 +1,149 @@
+//! What the world does to a server: descriptors run out, peers are killed, peers do not read.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, missing_docs, dead_code)]
+
+mod support;
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
+use std::net::{Shutdown, TcpStream};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use support::{BINARY, Server};
+use wsproto_io::Message;
+use wsproto_io::blocking::ConnectOptions;
+
+/// CPU time of a process so far, in ticks of 10 ms.
+fn ticks(server: &Server) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", server.id())).unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
+
+/// The numbers of the descriptors that are open.
+fn numbers(server: &Server) -> Vec<u32> {
+    let entries = fs::read_dir(format!("/proc/{}/fd", server.id())).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap().parse().unwrap()).collect()
+}
+
+fn descriptors(server: &Server) -> usize {
+    numbers(server).len()
+}
+
+/// Waits until it is so.
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not {what} after 20 s");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn assert_echoes(server: &Server) {
+    let mut socket = server.connect();
+    socket.send("still there?").unwrap();
+    assert_eq!(socket.recv().unwrap(), Some(Message::Text("still there?".into())));
+}
+
+/// "Below 5 %": over two seconds, so that a tick more or less does not decide.
+fn assert_idles(server: &Server) {
+    let before = ticks(server);
+    thread::sleep(Duration::from_secs(2));
+    let spent = ticks(server) - before;
+    assert!(spent < 10, "{spent} ticks of CPU time in 200");
+}
+
+#[test]
+fn t05_out_of_descriptors_the_server_neither_spins_nor_dies_and_resumes() {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -n 24; exec \"$0\" \"$@\"", BINARY]);
+    let server = Server::start_as(shell, &[]);
+    let before = descriptors(&server);
+    let clients: Vec<_> = (0..40).map(|_| TcpStream::connect(server.address()).unwrap()).collect();
+    // (Those that were inherited may lie above the limit.)
+    until("out of descriptors", || numbers(&server).iter().filter(|&&number| number < 24).count() == 24);
+    assert_idles(&server);
+    drop(clients);
+    until("back to where it was", || descriptors(&server) == before);
+    assert_echoes(&server);
+}
+
+#[test]
+fn t06_a_killed_peer_leaves_nothing_behind() {
+    let server = Server::start(&[]);
+    let before = descriptors(&server);
+    let mut clients = vec![];
+    for _ in 0..5 {
+        let mut client = Command::new(BINARY)
+            .args(["connect", &server.url])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        client.stdin.as_mut().unwrap().write_all(b"hello\n").unwrap();
+        let mut line = String::new();
+        BufReader::new(client.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "hello\n");
+        clients.push(client);
+    }
+    assert_eq!(descriptors(&server), before + 5);
+    for client in &mut clients {
+        client.kill().unwrap();
+        client.wait().unwrap();
+    }
+    until("back to where it was", || descriptors(&server) == before);
+    assert_echoes(&server);
+}
+
+#[test]
+fn t06_a_killed_server_ends_its_client_with_an_error() {
+    let server = Server::start(&[]);
+    let mut client = Command::new(BINARY);
+    client.args(["connect", &server.url]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut client = client.spawn().unwrap();
+    let mut stdin = client.stdin.take().unwrap();
+    stdin.write_all(b"hello\n").unwrap();
+    let mut line = String::new();
+    BufReader::new(client.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "hello\n", "what came before is printed");
+    server.signal("-KILL");
+    let output = client.wait_with_output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), error.lines().count()), (Some(1), 1), "{error}");
+    drop(stdin);
+}
+
+#[test]
+fn f10_f11_pings_from_a_peer_that_never_reads_cost_neither_memory_nor_time() {
+    let server = Server::start(&[]);
+    let socket = ConnectOptions::new().compression(None).connect(&server.url).unwrap();
+    let resident = || -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    };
+    let before = resident();
+    let ping = [&[0x89, 0x80 | 125, 0, 0, 0, 0][..], &[b'x'; 125]].concat();
+    let pings = ping.repeat(1000);
+    let mut stream = socket.stream();
+    stream.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+    let mut sent = 0;
+    let stuck = loop {
+        match stream.write(&pings[sent % ping.len()..]) {
+            Ok(n) => sent += n,
+            Err(error) => break error.kind(),
+        }
+        // The server may answer with the latest Pong alone: then it reads all that comes, within these bounds.
+        if sent > 64 << 20 {
+            break ErrorKind::WouldBlock;
+        }
+    };
+    assert_eq!(stuck, ErrorKind::WouldBlock);
+    assert!(resident() < before + 1024, "{} KiB after {sent} bytes, {before} KiB before", resident());
+    assert_idles(&server);
+    assert_echoes(&server);
+    stream.shutdown(Shutdown::Both).unwrap();
+}

@@ -1,0 +1,76 @@
+//! The command as a process: what the tests share.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::TcpStream;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use wsproto_io::blocking::{ConnectOptions, WebSocket};
+use wsproto_io::wsproto::Limits;
+
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_wsproto");
+
+/// A running `wsproto serve`. It is ended when it is dropped.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) url: String,
+}
+
+impl Server {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::start_as(Command::new(BINARY), arguments)
+    }
+
+    /// Starts it by another command, to which the arguments are passed on.
+    pub(crate) fn start_as(mut command: Command, arguments: &[&str]) -> Self {
+        command.args(["serve", "--listen", "127.0.0.1:0"]).args(arguments);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let url = line.strip_prefix("listening on ").unwrap().strip_suffix('\n').unwrap().to_owned();
+        assert!(url.starts_with("ws://127.0.0.1:") && url.ends_with('/') && !url.contains(":0/"), "{url}");
+        Self { child, url }
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        self.url.trim_start_matches("ws://").trim_end_matches('/')
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
+        let status = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn wait(&mut self, longest: Duration) -> ExitStatus {
+        let deadline = Instant::now() + longest;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "still running after {longest:?}");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    pub(crate) fn stderr(&mut self) -> String {
+        let mut text = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+        text
+    }
+
+    pub(crate) fn connect(&self) -> WebSocket<TcpStream> {
+        ConnectOptions::new().limits(Limits::none()).connect(&self.url).unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
