@@ -98,6 +98,9 @@ impl Connection {
     /// What the transport is to do, once what was appended to `out` has been written.
     #[must_use]
     pub const fn transport(&self) -> Transport {
+        if self.sender.error().is_some() {
+            return Transport::Close;
+        }
         match (self.state(), self.receiver.error(), self.receiver.role()) {
             // "[...] and when a client is instructed to do the same, it SHOULD wait for a TCP Close from the server"
             // (§7.1.1).
@@ -120,7 +123,7 @@ impl Connection {
 ///
 /// A pure function of the two halves, and the same for both roles. Each half makes one step and cannot go back:
 ///
-/// | | we sent no Close | we sent a Close |
+/// | | we sent no Close | we sent a Close, or our encoder failed |
 /// |---|---|---|
 /// | the peer sent no Close | `Open` | `LocalClosing` |
 /// | the peer sent a Close, or the connection failed | `RemoteClosing` | `Closed` |
@@ -130,7 +133,7 @@ pub enum State {
     Open,
     /// The peer sent a Close, or broke the protocol: our Close is owed, and until it is sent we may still send.
     RemoteClosing,
-    /// We sent a Close: the peer may still send, until its Close.
+    /// We sent a Close (or cannot send any more): the peer may still send, until its Close.
     LocalClosing,
     /// Both directions are at their end.
     Closed,

@@ -31,8 +31,8 @@ impl<'b> Input<'b> {
         self.bytes.is_empty()
     }
 
-    /// How many bytes were consumed. The payload of an event that was just given, where it is borrowed, ends
-    /// here (text: up to three bytes before).
+    /// How many bytes were consumed. The payload of a binary message or a control frame that was just given, where it is
+    /// borrowed, ends here. Text may end before: what follows it is an unfinished character, or not UTF-8.
     #[must_use]
     pub fn consumed(&self) -> usize {
         self.consumed

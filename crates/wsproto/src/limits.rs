@@ -38,7 +38,9 @@ impl Limits {
     }
 
     /// Longest payload of a frame on the wire, in bytes; default: the limit of a message. Checked at the header.
-    /// An encoded frame may be longer by what deflate can add at worst (one bit in eight).
+    ///
+    /// Where it follows the message's limit, an encoded frame may be longer by what deflate can add at worst, an eighth and
+    /// 64 bytes, so that each message within its limit can arrive. Set here, it is exact.
     #[must_use]
     pub const fn frame(self, bytes: u64) -> Self {
         Self { frame: Some(bytes), ..self }
@@ -74,7 +76,9 @@ impl Limits {
     /// The limit for a frame that an extension encoded: data that does not compress grows. Deflate's fixed codes
     /// take at most 9 bits for a byte (RFC 1951 §3.2.6), a stored block 5 bytes more than it holds (§3.2.4).
     pub(crate) const fn encoded_frame_limit(self) -> u64 {
-        let limit = self.frame_limit();
-        limit.saturating_add(limit / 8 + 64)
+        match self.frame {
+            Some(frame) => frame,
+            None => self.message.saturating_add(self.message / 8 + 64),
+        }
     }
 }

@@ -65,8 +65,8 @@ struct Payload {
     fin: bool,
     /// Whether a decoder takes part.
     encoded: bool,
-    /// Whether the decoder has more to give for what it consumed.
-    more: bool,
+    /// How much space the decoder gets next, in bytes, where it has more to give for what it consumed; else 0.
+    more: usize,
 }
 
 /// The message in progress: between its first frame and its last.
@@ -103,9 +103,7 @@ impl Receiver {
     pub fn receive<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Event<'b>>> {
         let event = self.step(input);
         if let Err(error) = event {
-            self.phase = Phase::Failed(error);
-            // Whoever holds on to a failed connection does not hold a codec with it.
-            self.decoders = None;
+            self.end(Phase::Failed(error));
         }
         event
     }
@@ -122,8 +120,14 @@ impl Receiver {
             Phase::Failed(error) => error,
             _ => RemoteProtocolError::UnexpectedEof,
         };
-        self.phase = Phase::Failed(error);
+        self.end(Phase::Failed(error));
         Err(error)
+    }
+
+    /// Nothing more will come. Whoever holds on to a connection that has ended does not hold a codec with it.
+    fn end(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.decoders = None;
     }
 
     /// Whether nothing more will come: a Close was received, or the connection failed.
@@ -231,7 +235,8 @@ impl Receiver {
             (Opcode::Continuation, None) => return Err(RemoteProtocolError::UnexpectedContinuation),
             (Opcode::Text | Opcode::Binary, Some(_)) => return Err(RemoteProtocolError::MessageUnfinished),
             (Opcode::Continuation, Some(message)) => message.fragments,
-            _ => 0,
+            (Opcode::Text | Opcode::Binary, None) => 0,
+            (Opcode::Close | Opcode::Ping | Opcode::Pong, _) => return Ok(()),
         };
         let limit = self.limits.fragments_limit();
         if fragments >= limit { Err(RemoteProtocolError::TooManyFragments { limit }) } else { Ok(()) }
@@ -242,7 +247,7 @@ impl Receiver {
         let encoded = start.rsv != Rsv::NONE || self.message.is_some_and(|message| message.encoded);
         let limit = if encoded { self.limits.encoded_frame_limit() } else { self.limits.frame_limit() };
         if len > limit && !start.opcode.is_control() {
-            return Err(RemoteProtocolError::FrameTooBig { limit: self.limits.frame_limit() });
+            return Err(RemoteProtocolError::FrameTooBig { limit });
         }
         Ok(())
     }
@@ -274,7 +279,7 @@ impl Receiver {
         }
         self.message = Some(message);
         let mask = header.mask.map(Mask::new);
-        Ok(Payload { kind: message.kind, left: header.len, mask, fin: header.fin, encoded, more: false })
+        Ok(Payload { kind: message.kind, left: header.len, mask, fin: header.fin, encoded, more: 0 })
     }
 
     const fn message_too_big(&self) -> RemoteProtocolError {
@@ -283,7 +288,7 @@ impl Receiver {
 
     /// Whether the decoder has more to give, without any input.
     const fn has_more(&self) -> bool {
-        matches!(self.phase, Phase::Payload(Payload { more: true, .. }))
+        matches!(self.phase, Phase::Payload(Payload { more: 1.., .. }))
     }
 
     fn read_control<'b>(&mut self, mut control: Control, input: &mut Input<'b>) -> Result<Option<Event<'b>>> {
@@ -307,7 +312,7 @@ impl Receiver {
             Opcode::Ping => Event::Ping(Ping { payload }),
             Opcode::Close => {
                 let frame = close_frame(payload)?;
-                self.phase = Phase::Closed;
+                self.end(Phase::Closed);
                 Event::Close(frame)
             }
             _ => Event::Pong(Pong { payload }),
@@ -388,7 +393,7 @@ impl Receiver {
         if data.as_bytes().is_empty() {
             return Err(error);
         }
-        self.phase = Phase::Failed(error);
+        self.end(Phase::Failed(error));
         Ok(Some(Event::Message(Message { data, frame_finished: false, message_finished: false })))
     }
 }
@@ -409,7 +414,7 @@ impl Control {
 
 impl Payload {
     const fn ended(&self) -> bool {
-        self.left == 0 && !self.more
+        self.left == 0 && self.more == 0
     }
 }
 

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::error::LocalProtocolError;
+use crate::error::{ExtensionError, LocalProtocolError};
 use crate::event::{MessageKind, Outgoing, OutgoingFrame};
 use crate::extension::{EncoderStack, End, FrameInfo};
 use crate::frame::{FrameHeader, Mask, MaskSource, Opcode, Rsv};
@@ -21,12 +21,19 @@ pub struct Sender {
     message: Option<MessageKind>,
     /// Whether its first frame was written by hand: the encoders never heard of it.
     by_hand: bool,
-    closed: bool,
+    ended: Option<Ended>,
+}
+
+/// Why nothing can follow.
+#[derive(Clone, Copy, Debug)]
+enum Ended {
+    CloseSent,
+    Failed(ExtensionError),
 }
 
 impl Sender {
     pub(crate) const fn new(masks: Option<Box<dyn MaskSource>>, encoders: Option<Box<EncoderStack>>) -> Self {
-        Self { masks, encoders, message: None, by_hand: false, closed: false }
+        Self { masks, encoders, message: None, by_hand: false, ended: None }
     }
 
     /// Appends the frame that says this to `out`; see [`Connection::send`](crate::Connection::send).
@@ -89,18 +96,43 @@ impl Sender {
     // By value: a debt is paid once.
     #[allow(clippy::needless_pass_by_value)]
     pub fn reply(&mut self, reply: Reply, out: &mut Vec<u8>) {
-        if self.closed {
+        if self.is_closed() {
             return;
         }
         let opcode = if reply.is_close() { Opcode::Close } else { Opcode::Pong };
         self.write_frame(control(opcode, reply.payload()), reply.payload(), out);
-        self.closed = reply.is_close();
+        if reply.is_close() {
+            self.end(Ended::CloseSent);
+        }
     }
 
-    /// Whether a Close was sent: nothing can follow.
+    /// Whether nothing can follow: a Close was sent, or an extension's encoder failed.
     #[must_use]
     pub const fn is_closed(&self) -> bool {
-        self.closed
+        self.ended.is_some()
+    }
+
+    /// What an extension's encoder failed with, if one did: then no Close was sent, and none can be.
+    #[must_use]
+    pub const fn error(&self) -> Option<ExtensionError> {
+        match self.ended {
+            Some(Ended::Failed(error)) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Nothing follows. Whoever holds on to a connection that has ended does not hold a codec with it.
+    fn end(&mut self, ended: Ended) {
+        self.ended = Some(ended);
+        self.encoders = None;
+    }
+
+    const fn check_open(&self) -> Result<()> {
+        match self.ended {
+            None => Ok(()),
+            Some(Ended::CloseSent) => Err(LocalProtocolError::CloseSent),
+            Some(Ended::Failed(error)) => Err(LocalProtocolError::Extension(error)),
+        }
     }
 
     #[inline]
@@ -111,9 +143,10 @@ impl Sender {
                 let len = payload.len();
                 self.by_hand &= !frame.first;
                 let encoders = if self.by_hand { None } else { self.encoders.as_mut() };
-                match encoders.and_then(|encoders| encoders.start_frame(frame, len, compress)) {
-                    Some(rsv) => self.write_encoded(frame, rsv, payload, out)?,
-                    None => self.write_frame(header(frame, Rsv::NONE, None, len as u64), payload, out),
+                match encoders.map_or(Ok(None), |encoders| encoders.start_frame(frame, len, compress)) {
+                    Ok(Some(rsv)) => self.write_encoded(frame, rsv, payload, out)?,
+                    Ok(None) => self.write_frame(header(frame, Rsv::NONE, None, len as u64), payload, out),
+                    Err(error) => return Err(self.fail(error)),
                 }
                 self.message = (!message_finished).then_some(kind);
                 Ok(())
@@ -122,18 +155,21 @@ impl Sender {
             OutgoingFrame::Pong(payload) => self.write_control(Opcode::Pong, payload, out),
             OutgoingFrame::Close(close) => {
                 self.write_control(Opcode::Close, Reply::close(close).payload(), out)?;
-                self.closed = true;
+                self.end(Ended::CloseSent);
                 Ok(())
             }
         }
     }
 
+    fn fail(&mut self, error: ExtensionError) -> LocalProtocolError {
+        self.end(Ended::Failed(error));
+        LocalProtocolError::Extension(error)
+    }
+
     /// Where a data frame of this kind would stand, if it may be sent now.
     #[inline]
     fn judge(&self, kind: MessageKind, message_finished: bool) -> Result<FrameInfo> {
-        if self.closed {
-            return Err(LocalProtocolError::CloseSent);
-        }
+        self.check_open()?;
         if self.message.is_some_and(|unfinished| unfinished != kind) {
             return Err(LocalProtocolError::MessageUnfinished);
         }
@@ -141,9 +177,7 @@ impl Sender {
     }
 
     fn write_control(&mut self, opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) -> Result<()> {
-        if self.closed {
-            return Err(LocalProtocolError::CloseSent);
-        }
+        self.check_open()?;
         if payload.len() > MAX_CONTROL_PAYLOAD {
             return Err(LocalProtocolError::ControlPayloadTooLong);
         }
@@ -173,10 +207,10 @@ impl Sender {
         let (_, gap) = header(frame, rsv, mask, payload.len() as u64).bytes();
         out.resize(start + gap, 0);
         let end = if frame.last { End::Message } else { End::Frame };
-        if let Some(Err(error)) = self.encoders.as_mut().map(|encoders| encoders.encode(payload, end, out)) {
+        let encoded = self.encoders.as_mut().map_or(Ok(()), |encoders| encoders.encode(payload, end, out));
+        if let Err(error) = encoded {
             out.truncate(start);
-            self.closed = true;
-            return Err(LocalProtocolError::Extension(error));
+            return Err(self.fail(error));
         }
         if let Some(key) = mask {
             Mask::new(key).apply(&mut out[start + gap..]);
@@ -194,7 +228,7 @@ impl Sender {
 
 impl fmt::Debug for Sender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sender").field("message", &self.message).field("closed", &self.closed).finish_non_exhaustive()
+        f.debug_struct("Sender").field("message", &self.message).field("ended", &self.ended).finish_non_exhaustive()
     }
 }
 

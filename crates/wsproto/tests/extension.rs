@@ -11,8 +11,8 @@ use wsproto::extension::{
 };
 use wsproto::frame::{Role, Rsv};
 use wsproto::{
-    CloseCode, Connection, ExtensionError, Limits, LocalProtocolError, Message, MessageKind, RemoteProtocolError,
-    client_extensions_handshake, server_extensions_handshake,
+    CloseCode, Connection, ExtensionError, Limits, LocalProtocolError, Message, MessageKind, Ping, RemoteProtocolError,
+    Transport, client_extensions_handshake, server_extensions_handshake,
 };
 
 /// Every byte twice, and RSV2 on the first frame; two bytes that differ end a message, so that an end that is told
@@ -330,6 +330,37 @@ impl Decoder for Sound {
     }
 }
 
+/// Sets a bit that is not its own, or takes away what stood in the buffer before.
+struct Thief(Rsv);
+
+impl Encoder for Thief {
+    fn start_frame(&mut self, _: FrameInfo, _: usize, _: bool) -> Option<Rsv> {
+        Some(self.0)
+    }
+
+    fn encode(&mut self, _: &[u8], _: End, out: &mut Vec<u8>) -> Result<(), ExtensionError> {
+        out.clear();
+        Ok(())
+    }
+}
+
+#[test]
+fn an_encoder_that_breaks_its_contract_ends_the_connection_without_panic() {
+    for (rsv, role) in [(Rsv::RSV1, Role::Server), (Rsv::RSV2, Role::Server), (Rsv::RSV2, Role::Client)] {
+        let mut extensions = Extensions::none();
+        extensions
+            .push(Negotiated { rsv: Rsv::RSV2, decoder: Box::new(Sound), encoder: Box::new(Thief(rsv)) })
+            .unwrap();
+        let mut connection = connection(role, extensions, Limits::default());
+        let sent = connection.send(Message::text("x"), &mut b"before".to_vec());
+        assert!(
+            matches!(sent, Err(LocalProtocolError::Extension(error)) if error.code == CloseCode::INTERNAL_ERROR),
+            "{sent:?}"
+        );
+        assert_eq!(connection.transport(), Transport::Close);
+    }
+}
+
 #[test]
 fn an_encoder_that_fails_closes_the_sender_and_leaves_the_output_as_it_was() {
     for role in support::ROLES {
@@ -341,7 +372,9 @@ fn an_encoder_that_fails_closes_the_sender_and_leaves_the_output_as_it_was() {
         let sent = connection.send(Message::text("x"), &mut out);
         assert_eq!(sent, Err(LocalProtocolError::Extension(NOT_TWICE)));
         assert_eq!(out, b"before");
-        assert_eq!(connection.send(Message::text("x"), &mut out), Err(LocalProtocolError::CloseSent));
+        assert_eq!(connection.send(Message::text("x"), &mut out), sent, "for ever");
+        assert_eq!(connection.send(Ping::new(&b""[..]), &mut out), sent);
+        assert_eq!(connection.transport(), Transport::Close, "there is no way to say goodbye");
         connection.reply(RemoteProtocolError::ReservedBits.response().unwrap(), &mut out);
         assert_eq!(out, b"before");
         // The other direction does not care.

@@ -6,7 +6,7 @@ mod support;
 
 use allocation_counter::{AllocationInfo, measure, opt_out};
 use support::{
-    BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, ROLES, TEXT, agreed, close_body, connection, frame, plain,
+    BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, ROLES, Random, TEXT, agreed, close_body, connection, frame, plain,
 };
 use wsproto::extension::{CodecPool, Extension, PerMessageDeflate};
 use wsproto::frame::Role;
@@ -144,6 +144,74 @@ fn compressed(bits: u8, limits: Limits, pool: &CodecPool) -> (Connection, Connec
 }
 
 #[test]
+fn input_that_is_cut_costs_an_allocation_for_each_event_and_no_more_bytes_than_the_message() {
+    let (mut client, mut server) = compressed(12, Limits::default(), &CodecPool::default());
+    let mut random = Random(7);
+    let noise: Vec<u8> = (0..3000).map(|_| b"abcdefgh"[random.below(8)]).collect();
+    for message in [&noise[..], &noise.repeat(4), &vec![b'x'; 100_000]] {
+        // The first rounds make the codec and fill the history.
+        for warm in [false, false, true] {
+            let mut out = vec![];
+            client.send(Message::binary(message), &mut out).unwrap();
+            let mut events = 0;
+            let info = measure(|| {
+                for byte in out.chunks_mut(1) {
+                    let mut input = Input::new(byte);
+                    while server.receive(&mut input).unwrap().is_some() {
+                        events += 1;
+                    }
+                }
+            });
+            if warm {
+                assert!(events > 1 && info.count_total <= events + 8, "{} for {events} events", info.count_total);
+                let bound = 2 * message.len() as u64 + 4 * KIB;
+                assert!(info.bytes_total <= bound, "{} bytes for {}", info.bytes_total, message.len());
+            }
+        }
+    }
+}
+
+#[test]
+fn z06_a_connection_that_has_ended_holds_no_codec() {
+    const CODEC: u64 = 40 * KIB;
+    let long = "a compressed message, ".repeat(50);
+    let unfinished = |connection: &mut Connection, out: &mut Vec<u8>| {
+        connection.send(Message::text(&*long).unfinished(), out).unwrap();
+    };
+    // Each way to the end, for the half that it ends; before it the half is in the middle of a message.
+    type End = (&'static str, fn(&mut Connection));
+    let received: [End; 3] = [
+        ("Close", |server| {
+            let mut close = frame(Role::Server, FIN | CLOSE, &close_body(1000, b""));
+            assert!(matches!(server.receive(&mut Input::new(&mut close)), Ok(Some(Event::Close(_)))));
+        }),
+        ("end of the transport", |server| assert!(server.receive_eof().is_err())),
+        ("error", |server| assert!(server.receive(&mut Input::new(&mut [0xFF, 0xFF])).is_err())),
+    ];
+    for (name, end) in received {
+        let (mut client, mut server) = compressed(12, Limits::default(), &CodecPool::new(0));
+        let mut bytes = vec![];
+        unfinished(&mut client, &mut bytes);
+        let info = measure(|| {
+            let mut input = Input::new(&mut bytes);
+            while server.receive(&mut input).unwrap().is_some() {}
+            assert_eq!(server.state(), wsproto::State::Open);
+            end(&mut server);
+        });
+        assert!(info.bytes_max > CODEC, "{name}: there was none");
+        assert!(info.bytes_current < 8 * KIB as i64, "{name}: {} bytes are held", info.bytes_current);
+    }
+    let (mut client, _) = compressed(12, Limits::default(), &CodecPool::new(0));
+    let mut out = vec![];
+    let info = measure(|| {
+        unfinished(&mut client, &mut out);
+        client.send(CloseFrame::empty(), &mut out).unwrap();
+    });
+    assert!(info.bytes_max > CODEC);
+    assert!(info.bytes_current < 8 * KIB as i64, "{} bytes are held", info.bytes_current);
+}
+
+#[test]
 fn an_inflated_event_is_one_allocation() {
     let (mut client, mut server) = compressed(12, Limits::default(), &CodecPool::default());
     let text = "some text that is compressed, some text that is compressed".repeat(5);
@@ -165,11 +233,12 @@ fn an_inflated_event_is_one_allocation() {
     for _ in 0..50 {
         round(&text);
     }
-    assert_eq!(round(""), (1, 1));
+    assert_eq!(round(""), (1, 0));
     assert_eq!(round("x"), (1, 1));
     assert_eq!(round(&text), (1, 1));
     let (events, allocations) = round(&text.repeat(100));
-    assert!(events > 1 && events == allocations, "{events} events, {allocations} allocations");
+    // The last piece may be copied out of a space that is much larger than it.
+    assert!(events > 1 && allocations <= events + 1, "{events} events, {allocations} allocations");
     let (events, allocations) = round(&"\0".repeat(1 << 20));
     assert!(events >= 64 && events == allocations, "{events} events, {allocations} allocations");
 }

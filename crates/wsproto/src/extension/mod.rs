@@ -184,7 +184,7 @@ impl Extensions {
         for negotiated in self.list {
             rsv |= negotiated.rsv;
             decoders.push(negotiated.decoder);
-            encoders.push(negotiated.encoder);
+            encoders.push((negotiated.encoder, negotiated.rsv));
         }
         // What was applied last on the wire is taken off first.
         decoders.reverse();

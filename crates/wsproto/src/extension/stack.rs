@@ -128,33 +128,52 @@ fn check(step: Progress, input: &[u8], output: &[u8]) -> Result<Progress, Extens
     if possible && (if step.more { moved } else { step.consumed == input.len() }) {
         return Ok(step);
     }
-    Err(ExtensionError { code: CloseCode::INTERNAL_ERROR, message: "an extension broke its contract" })
+    Err(BROKEN_CONTRACT)
 }
+
+const BROKEN_CONTRACT: ExtensionError =
+    ExtensionError { code: CloseCode::INTERNAL_ERROR, message: "an extension broke its contract" };
 
 /// The encoders of a connection, the one farthest from the wire first.
 pub(crate) struct EncoderStack {
-    encoders: Vec<(Box<dyn Encoder>, bool)>,
+    encoders: Vec<EncoderStage>,
     /// Whether the message in progress was encoded by anybody.
     encoding: bool,
 }
 
+struct EncoderStage {
+    encoder: Box<dyn Encoder>,
+    /// The reserved bits that it may set.
+    rsv: Rsv,
+    active: bool,
+}
+
 impl EncoderStack {
-    pub(super) fn new(encoders: Vec<Box<dyn Encoder>>) -> Self {
-        Self { encoders: encoders.into_iter().map(|encoder| (encoder, false)).collect(), encoding: false }
+    pub(super) fn new(encoders: impl IntoIterator<Item = (Box<dyn Encoder>, Rsv)>) -> Self {
+        let stage = |(encoder, rsv)| EncoderStage { encoder, rsv, active: false };
+        Self { encoders: encoders.into_iter().map(stage).collect(), encoding: false }
     }
 
     /// The reserved bits for this frame where an encoder takes part in it, else `None`.
-    pub(crate) fn start_frame(&mut self, frame: FrameInfo, len: usize, compress: bool) -> Option<Rsv> {
+    pub(crate) fn start_frame(
+        &mut self,
+        frame: FrameInfo,
+        len: usize,
+        compress: bool,
+    ) -> Result<Option<Rsv>, ExtensionError> {
         let mut all = None;
-        for (encoder, active) in &mut self.encoders {
-            let rsv = encoder.start_frame(frame, len, compress);
-            *active = rsv.is_some();
+        for stage in &mut self.encoders {
+            let rsv = stage.encoder.start_frame(frame, len, compress);
+            stage.active = rsv.is_some();
             if let Some(rsv) = rsv {
+                if !stage.rsv.contains(rsv) {
+                    return Err(BROKEN_CONTRACT);
+                }
                 all = Some(all.unwrap_or(Rsv::NONE) | rsv);
             }
         }
         self.encoding = !frame.last && (all.is_some() || (self.encoding && !frame.first));
-        all
+        Ok(all)
     }
 
     /// Whether an encoder took part in the message that is in progress.
@@ -164,16 +183,18 @@ impl EncoderStack {
 
     /// As [`Encoder::encode`], through all encoders that take part.
     pub(crate) fn encode(&mut self, payload: &[u8], end: End, out: &mut Vec<u8>) -> Result<(), ExtensionError> {
-        let mut active = self.encoders.iter_mut().filter(|(_, active)| *active).map(|(encoder, _)| encoder).peekable();
+        let start = out.len();
+        let mut active = self.encoders.iter_mut().filter(|stage| stage.active).peekable();
         let mut encoded = vec![];
         let mut first = true;
-        while let Some(encoder) = active.next() {
+        while let Some(stage) = active.next() {
             let step = if first { None } else { Some(mem::take(&mut encoded)) };
             let input = step.as_deref().unwrap_or(payload);
             let to = if active.peek().is_some() { &mut encoded } else { &mut *out };
-            encoder.encode(input, end, to)?;
+            stage.encoder.encode(input, end, to)?;
             first = false;
         }
-        Ok(())
+        // What stood in the caller's buffer before is not the encoder's.
+        if out.len() < start { Err(BROKEN_CONTRACT) } else { Ok(()) }
     }
 }

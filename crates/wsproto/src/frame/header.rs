@@ -133,7 +133,8 @@ impl FrameHeader {
         start.finish(rest)
     }
 
-    /// Appends the header to `out` in its only legal form: the shortest (§5.2).
+    /// Appends the header to `out`, with the length in its only legal form: the shortest (§5.2). What the fields say is
+    /// not checked.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let (bytes, len) = self.bytes();
         out.extend_from_slice(&bytes[..len]);

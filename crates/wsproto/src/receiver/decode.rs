@@ -18,7 +18,7 @@ impl Receiver {
     pub(super) fn decode<'b>(&mut self, mut payload: Payload, input: &mut Input<'b>) -> Result<Option<Event<'b>>> {
         let left = usize::try_from(payload.left).unwrap_or(usize::MAX);
         let len = left.min(input.len()).min(MAX_PIECE);
-        if len == 0 && left > 0 && !payload.more {
+        if len == 0 && left > 0 && payload.more == 0 {
             self.phase = Phase::Payload(payload);
             return Ok(None);
         }
@@ -29,15 +29,15 @@ impl Receiver {
         };
         let (Some(decoders), Some(message)) = (&mut self.decoders, &mut self.message) else { return Ok(None) };
         let room = self.limits.message_limit().saturating_sub(message.len);
-        // An unfinished character stands in front of what continues it.
-        let front = self.character.as_bytes().len();
-        let mut output = vec![0; front + space(len, payload.more, room)];
-        output[..front].copy_from_slice(self.character.as_bytes());
+        let wanted = payload.more.max(4 * len).clamp(LEAST_DECODED, MAX_DECODED);
+        // One byte more than there is room for shows the excess.
+        let space = wanted.min(usize::try_from(room).unwrap_or(usize::MAX).saturating_add(1));
+        let mut output = Space::new(space);
 
         let piece = input.peek(len);
         let mut mask = payload.mask;
         unmask(&mut mask, piece);
-        let progress = decoders.decode(piece, end, &mut output[front..]);
+        let progress = decoders.decode(piece, end, output.as_mut());
         let consumed = progress.map_or(0, |progress| progress.consumed);
         if let Some(mask) = &mut payload.mask {
             mask.skip(consumed);
@@ -47,13 +47,14 @@ impl Receiver {
         let progress = progress.map_err(RemoteProtocolError::Extension)?;
         input.take(progress.consumed);
         payload.left -= progress.consumed as u64;
-        payload.more = progress.more;
+        payload.more = if progress.more { wanted.saturating_mul(4) } else { 0 };
 
         let produced = u64::try_from(progress.produced).unwrap_or(u64::MAX);
         message.len = message.len.saturating_add(produced.min(room));
-        output.truncate(front + progress.produced);
+        // An unfinished character stands in front of what continues it.
+        let mut output = output.into_vec(self.character.as_bytes(), progress.produced);
         if produced > room {
-            output.truncate(output.len() - 1); // `space` is at most one byte more than there is room for
+            output.truncate(output.len() - 1);
             return self.deliver_up_to_limit(output, payload.kind);
         }
         match payload.kind {
@@ -100,10 +101,40 @@ const MAX_PIECE: usize = 4096;
 /// Longest event of decoded data, in bytes.
 const MAX_DECODED: usize = 16 * 1024;
 
-/// How much to decode at a time, in bytes: four times the input, since that is what text compresses to; all that
-/// is allowed where that was not enough; and one byte more than there is room for, to see the excess.
-fn space(input: usize, more: bool, room: u64) -> usize {
-    const LEAST: usize = 512;
-    let wanted = if more { MAX_DECODED } else { (4 * input).clamp(LEAST, MAX_DECODED) };
-    wanted.min(usize::try_from(room).unwrap_or(usize::MAX).saturating_add(1))
+/// Least space that a decoder gets, in bytes: it is on the stack. Else it is four times the input, since that is what text
+/// compresses to, and four times more with each event where that was not enough.
+const LEAST_DECODED: usize = 2048;
+
+/// Space for a decoder. What is small is on the stack, so that a piece that gives nothing costs no allocation, and one that
+/// gives little no more than it needs.
+#[allow(clippy::large_enum_variant)]
+enum Space {
+    Small([u8; LEAST_DECODED], usize),
+    Large(Vec<u8>),
+}
+
+impl Space {
+    fn new(len: usize) -> Self {
+        if len <= LEAST_DECODED { Self::Small([0; LEAST_DECODED], len) } else { Self::Large(vec![0; len]) }
+    }
+
+    fn as_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::Small(bytes, len) => &mut bytes[..*len],
+            Self::Large(bytes) => bytes,
+        }
+    }
+
+    /// The first `len` bytes, behind those of `front`.
+    fn into_vec(self, front: &[u8], len: usize) -> Vec<u8> {
+        match self {
+            // Whoever keeps an event keeps its memory: not much more than it holds.
+            Self::Large(mut bytes) if front.is_empty() && len >= bytes.len() / 4 => {
+                bytes.truncate(len);
+                bytes
+            }
+            Self::Large(bytes) => [front, &bytes[..len]].concat(),
+            Self::Small(bytes, _) => [front, &bytes[..len]].concat(),
+        }
+    }
 }
