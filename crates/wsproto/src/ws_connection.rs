@@ -11,11 +11,12 @@ use core::mem;
 use crate::connection::{Connection, Transport};
 use crate::error::{LocalProtocolError, RemoteProtocolError};
 use crate::event::{Event, Outgoing};
+use crate::extension::Params;
 use crate::frame::MaskSource;
-use crate::handshake::http1::{self, HeadLimits, RejectionBody, RequestReader, ResponseReader};
+use crate::handshake::http1::{self, HeadLimits, PlainRequest, RejectionBody, RequestReader, ResponseReader};
 use crate::handshake::{
     AcceptConnection, Accepted, ClientHandshake, ClientRequest, LocalHandshakeError, Outcome, RejectConnection,
-    RejectData, RequestError, ResponseError, ResponseHead, ServerHandshake,
+    RejectData, Request, RequestError, ResponseError, ResponseHead, ServerHandshake,
 };
 use crate::input::Input;
 use crate::limits::Limits;
@@ -40,8 +41,9 @@ use crate::reply::Reply;
 /// let mut answer = Vec::new();
 /// let mut input = Input::new(&mut out);
 /// while let Some(event) = server.receive(&mut input)? {
-///     if let WsEvent::Request(handshake) = &event {
-///         server.accept(handshake, &AcceptConnection::default(), &mut answer)?;
+///     if let WsEvent::Request(request) = &event {
+///         assert_eq!(request.path(), "/");
+///         server.accept(&AcceptConnection::default(), &mut answer)?; // pages of other origins: an error, to be rejected
 ///         server.send(Message::text("welcome"), &mut answer)?;
 ///     }
 /// }
@@ -63,6 +65,9 @@ pub struct WsConnection {
     phase: Phase,
     limits: Limits,
     head_limits: HeadLimits,
+    /// How much of a rejection's body a client reads.
+    rejection_limit: u64,
+    plain: Option<Box<PlainRequest>>,
 }
 
 enum Phase {
@@ -72,7 +77,7 @@ enum Phase {
         head: Vec<u8>,
     },
     /// A server waits for its application's answer.
-    Answer,
+    Answer(Box<ServerHandshake>),
     /// A server sends the body of its rejection: this many bytes more, or until it says that it is finished.
     Rejecting {
         left: Option<u64>,
@@ -94,9 +99,9 @@ enum Phase {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum WsEvent<'b> {
-    /// For servers: a valid request, to be answered with [`WsConnection::accept`] or [`WsConnection::reject`], now or
-    /// later. Until then no further input is taken: keep what the [`Input`] still holds.
-    Request(Box<ServerHandshake>),
+    /// For servers: a copy of a valid request, to be answered with [`WsConnection::accept`] or [`WsConnection::reject`],
+    /// now or later. Until then no further input is taken: keep what the [`Input`] still holds.
+    Request(Box<Request>),
     /// For clients: the server accepted. The connection is open.
     Accept(Box<Accept>),
     /// For clients: the server rejected. [`RejectData`](Self::RejectData) follows.
@@ -107,13 +112,15 @@ pub enum WsEvent<'b> {
     Connection(Event<'b>),
 }
 
-/// How the server accepted.
+/// What was agreed on when the server accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accept {
-    /// The response, with status 101.
+    /// The response, with status 101; a server has appended it already.
     pub response: ResponseHead,
     /// The subprotocol that was agreed on.
     pub subprotocol: Option<String>,
+    /// The extensions that were agreed on, with their parameters, in the order of the answer.
+    pub extensions: Vec<Params>,
 }
 
 impl WsConnection {
@@ -122,7 +129,7 @@ impl WsConnection {
     pub fn server() -> Self {
         let head_limits = HeadLimits::default();
         let reader = RequestReader::new(head_limits);
-        Self { phase: Phase::Request { reader, head: Vec::new() }, limits: Limits::default(), head_limits }
+        Self::new(Phase::Request { reader, head: Vec::new() }, head_limits)
     }
 
     /// A client's end. The request is appended to `out`.
@@ -143,13 +150,38 @@ impl WsConnection {
         let head_limits = HeadLimits::default();
         let reader = Box::new(ResponseReader::new(handshake, head_limits));
         let phase = Phase::Response { reader, head: Vec::new(), masks: Box::new(masks) };
-        Ok(Self { phase, limits: Limits::default(), head_limits })
+        Ok(Self::new(phase, head_limits))
+    }
+
+    fn new(phase: Phase, head_limits: HeadLimits) -> Self {
+        let (limits, rejection_limit) = (Limits::default(), RejectionBody::DEFAULT_LIMIT);
+        Self { phase, limits, head_limits, rejection_limit, plain: None }
     }
 
     /// The same with other limits for the connection, before it is open.
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// The same with other limits for the peer's head, before it was read.
+    #[must_use]
+    pub fn with_head_limits(mut self, limits: HeadLimits) -> Self {
+        self.head_limits = limits;
+        match &mut self.phase {
+            // What has arrived of the head is looked at again.
+            Phase::Request { reader, .. } => *reader = RequestReader::new(limits),
+            Phase::Response { reader, .. } => reader.restart(limits),
+            _ => {}
+        }
+        self
+    }
+
+    /// For clients: the same with another limit for the body of a rejection, in bytes, before its head was read; what is
+    /// longer is not read to its end. Default [`RejectionBody::DEFAULT_LIMIT`], 64 KiB.
+    #[must_use]
+    pub fn with_rejection_limit(self, bytes: u64) -> Self {
+        Self { rejection_limit: bytes, ..self }
     }
 
     /// The next event from the input, or `None` where it takes more bytes, or (a server) the answer to the request; what
@@ -164,9 +196,19 @@ impl WsConnection {
     pub fn receive<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<WsEvent<'b>>, PeerError> {
         let event = self.step(input);
         if let (Err(error), false) = (&event, matches!(self.phase, Phase::Connection(_))) {
+            if let Phase::Request { reader, .. } = &mut self.phase {
+                self.plain = reader.take_plain_request().map(Box::new);
+            }
             self.phase = Phase::Ended(Some(*error));
         }
         event
+    }
+
+    /// For servers: the request that does not ask for a WebSocket, after [`RequestError::NotWebSocket`]. It may be answered
+    /// as HTTP, by the caller, instead of with [`answer`](Self::answer); then the transport is to be closed.
+    #[must_use]
+    pub fn plain_request(&self) -> Option<&PlainRequest> {
+        self.plain.as_deref()
     }
 
     fn step<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<WsEvent<'b>>, PeerError> {
@@ -176,8 +218,9 @@ impl WsConnection {
                 let read = reader.receive(head)?;
                 input.take(read.as_ref().map_or(head.len(), |(_, length)| *length) - before);
                 Ok(read.map(|(handshake, _)| {
-                    self.phase = Phase::Answer;
-                    WsEvent::Request(Box::new(handshake))
+                    let request = Box::new(handshake.request().clone());
+                    self.phase = Phase::Answer(Box::new(handshake));
+                    WsEvent::Request(request)
                 }))
             }
             Phase::Response { reader, head, .. } => {
@@ -200,7 +243,7 @@ impl WsConnection {
                 Ok((len > 0 || body_finished).then_some(WsEvent::RejectData(RejectData { data, body_finished })))
             }
             Phase::Connection(connection) => Ok(connection.receive(input)?.map(WsEvent::Connection)),
-            Phase::Answer => Ok(None),
+            Phase::Answer(_) => Ok(None),
             Phase::Rejecting { .. } | Phase::Ended(None) => {
                 // Behind a rejection nothing is parsed any more.
                 input.take(input.len());
@@ -215,12 +258,12 @@ impl WsConnection {
         let before = mem::replace(&mut self.phase, Phase::Ended(None));
         match (outcome, before) {
             (Outcome::Accepted(accepted), Phase::Response { masks, .. }) => {
-                let Accepted { response, subprotocol, extensions } = accepted;
+                let Accepted { response, subprotocol, agreed, extensions } = accepted;
                 self.phase = Phase::Connection(Connection::client(extensions, self.limits, masks));
-                Ok(WsEvent::Accept(Box::new(Accept { response, subprotocol })))
+                Ok(WsEvent::Accept(Box::new(Accept { response, subprotocol, extensions: agreed })))
             }
             (Outcome::Accepted(Accepted { response, .. }) | Outcome::Rejected(response), _) => {
-                self.phase = Phase::Rejected(RejectionBody::new(&response, RejectionBody::DEFAULT_LIMIT)?);
+                self.phase = Phase::Rejected(RejectionBody::new(&response, self.rejection_limit)?);
                 Ok(WsEvent::Reject(Box::new(response)))
             }
         }
@@ -236,7 +279,7 @@ impl WsConnection {
             Phase::Connection(connection) => return Ok(connection.receive_eof()?),
             Phase::Rejecting { .. } | Phase::Ended(None) => return Ok(()),
             Phase::Ended(Some(error)) => *error,
-            Phase::Request { .. } | Phase::Answer => PeerError::Connection(RemoteProtocolError::UnexpectedEof),
+            Phase::Request { .. } | Phase::Answer(_) => PeerError::Request(RequestError::UnexpectedEof),
             Phase::Response { .. } => PeerError::Response(ResponseError::UnexpectedEof),
             Phase::Rejected(body) => match body.receive_eof() {
                 Ok(()) => {
@@ -251,22 +294,17 @@ impl WsConnection {
     }
 
     /// For servers: accepts the request. The response is appended to `out`, and the connection is open: frames may follow
-    /// at once.
+    /// at once. Back comes what was agreed on.
     ///
     /// # Errors
     ///
-    /// Yours: nothing was appended, and the request still waits for its answer (unless it was given before).
-    pub fn accept(
-        &mut self,
-        handshake: &ServerHandshake,
-        accept: &AcceptConnection<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), LocalHandshakeError> {
-        self.wants_answer()?;
-        let Accepted { response, extensions, .. } = handshake.accept(accept)?;
+    /// Yours: nothing was appended, and the request still waits for its answer (unless it was given before). With
+    /// [`OriginNotAllowed`](LocalHandshakeError::OriginNotAllowed) that answer is to [`reject`](Self::reject) with 403.
+    pub fn accept(&mut self, accept: &AcceptConnection<'_>, out: &mut Vec<u8>) -> Result<Accept, LocalHandshakeError> {
+        let Accepted { response, subprotocol, agreed, extensions } = self.handshake()?.accept(accept)?;
         http1::write_response(&response, out);
         self.phase = Phase::Connection(Connection::server(extensions, self.limits));
-        Ok(())
+        Ok(Accept { response, subprotocol, extensions: agreed })
     }
 
     /// For servers: rejects the request. The head of the response is appended to `out`; its body, if it has one, is to be
@@ -275,15 +313,9 @@ impl WsConnection {
     /// # Errors
     ///
     /// Yours, as for [`accept`](Self::accept).
-    pub fn reject(
-        &mut self,
-        handshake: &ServerHandshake,
-        reject: &RejectConnection,
-        out: &mut Vec<u8>,
-    ) -> Result<(), LocalHandshakeError> {
-        self.wants_answer()?;
-        http1::write_response(&handshake.reject(reject)?, out);
-        self.phase = match reject.content_length {
+    pub fn reject(&mut self, reject: &RejectConnection, out: &mut Vec<u8>) -> Result<(), LocalHandshakeError> {
+        http1::write_response(&self.handshake()?.reject(reject)?, out);
+        self.phase = match reject.body_length() {
             Some(0) => Phase::Ended(None),
             left => Phase::Rejecting { left },
         };
@@ -375,9 +407,10 @@ impl WsConnection {
         }
     }
 
-    const fn wants_answer(&self) -> Result<(), LocalHandshakeError> {
-        match self.phase {
-            Phase::Answer => Ok(()),
+    /// The request that waits for its answer.
+    const fn handshake(&self) -> Result<&ServerHandshake, LocalHandshakeError> {
+        match &self.phase {
+            Phase::Answer(handshake) => Ok(handshake),
             _ => Err(LocalHandshakeError::OutOfOrder),
         }
     }
@@ -387,7 +420,7 @@ impl fmt::Debug for WsConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let phase: &dyn fmt::Debug = match &self.phase {
             Phase::Request { .. } => &"reading a request",
-            Phase::Answer => &"waiting for the answer",
+            Phase::Answer(_) => &"waiting for the answer",
             Phase::Rejecting { .. } => &"rejecting",
             Phase::Response { .. } => &"reading a response",
             Phase::Rejected(_) => &"reading a rejection",

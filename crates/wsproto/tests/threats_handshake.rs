@@ -7,7 +7,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use wsproto::extension::{Decoder, Encoder, End, Extension, FrameInfo, Negotiated, Params, Progress};
 use wsproto::frame::{Mask, Rsv};
-use wsproto::handshake::http1::{self, HeadLimits, MAX_INFORMATIONAL, RejectionBody, RequestReader, ResponseReader};
+use wsproto::handshake::http1::{self, HeadLimits, RejectionBody, RequestReader, ResponseReader};
 use wsproto::handshake::{
     AcceptConnection, ClientHandshake, ClientRequest, HeadError, Headers, HttpVersion, InvalidHeader,
     LocalHandshakeError, NegotiationError, OriginPolicy, Outcome, RejectConnection, RequestError, RequestHead,
@@ -152,7 +152,7 @@ impl Encoder for Identity {
 /// Twice the bytes, twice the work; and each byte is looked at once by the scan, however the bytes come.
 #[test]
 fn h01_the_work_is_linear() {
-    let unlimited = HeadLimits { size: usize::MAX, headers: usize::MAX };
+    let unlimited = HeadLimits { size: usize::MAX, headers: usize::MAX, ..HeadLimits::default() };
     for length in [8_000, 16_000] {
         let padding = format!("X-Padding: {}", "x".repeat(length));
         let bytes = request("", &[&padding]);
@@ -219,8 +219,8 @@ fn h03_hostile_lists_get_a_verdict() {
         (long("", "a", ""), Some(1), Some(1)),
         (long("", "a,", ""), None, Some(4096)), // subprotocols must differ
         (long("", ";", ""), None, None),
-        (long("b", ";a", ""), None, Some(1)),
-        (long("b", ";a=1", ", c"), None, Some(2)),
+        (long("b", ";a", ""), None, None), // too many parameters
+        (long("b", ";a=1", ", c"), None, None),
         (long("", "\"", ""), None, None),
         (long("", "\\", ""), None, None),
         (long("b;c=\"", "a", "\""), None, Some(1)),
@@ -239,6 +239,41 @@ fn h03_hostile_lists_get_a_verdict() {
         let read = serve(&request("", &[&format!("Sec-WebSocket-Extensions: {value}")]));
         let count = read.map(|found| found.unwrap().0.request().extensions().count());
         assert_eq!(count, extensions.ok_or(RequestError::Extensions), "{sample}");
+    }
+}
+
+/// What is kept of a hostile list while it is judged is small beside the list: numbers are bounded, exactly.
+#[test]
+fn h02_lists_are_bounded() {
+    let names = |count: usize| (0..count).map(|i| format!("p{i}")).collect::<Vec<_>>();
+    let offer = |count| request("", &[&format!("Sec-WebSocket-Protocol: {}", names(count).join(","))]);
+    assert_eq!(accepted(&offer(64)).request().subprotocols().count(), 64);
+    assert_eq!(refused(&offer(65)), RequestError::Subprotocols);
+    let two = [names(40).join(","), names(65)[40..].join(",")].map(|value| format!("Sec-WebSocket-Protocol: {value}"));
+    assert_eq!(refused(&request("", &[&two[0], &two[1]])), RequestError::Subprotocols);
+    let parameters = |count| request("", &[&format!("Sec-WebSocket-Extensions: foo;{}", names(count).join(";"))]);
+    assert_eq!(accepted(&parameters(64)).request().extensions().next().unwrap().iter().count(), 64);
+    assert_eq!(refused(&parameters(65)), RequestError::Extensions);
+    let answer = format!("foo;{}", names(65).join(";"));
+    let malformed = client_extensions_handshake([answer.as_str()], &[&Plain::new(Rsv::RSV1, &[Params::new("foo")])]);
+    assert_eq!(malformed.err(), Some(NegotiationError::Malformed));
+
+    let peak = |value: &str| {
+        let bytes = request("", &[value]);
+        assert!(bytes.len() <= 16 * 1024);
+        allocation_counter::measure(|| drop(serve(&bytes))).bytes_max
+    };
+    let list = |name: &str, first: &str, unit: &str| format!("{name}: {first}{}", unit.repeat(15_000 / unit.len()));
+    let plain = peak(&list("X-List", "", "x"));
+    for value in [
+        list("Sec-WebSocket-Protocol", "", "a,"),
+        list("Sec-WebSocket-Protocol", "", "aa,"),
+        list("Sec-WebSocket-Extensions", "foo", ";a"),
+        list("Sec-WebSocket-Extensions", "foo", ";a=b"),
+        list("Sec-WebSocket-Extensions", "foo", ",a"),
+    ] {
+        let peak = peak(&value);
+        assert!(peak <= plain + 8 * 1024, "{peak} bytes, {plain} without a list: {}", &value[..32]);
     }
 }
 
@@ -370,7 +405,7 @@ proptest! {
         let server = accepted(&bytes);
         prop_assert_eq!(server.request().extensions().collect::<Vec<_>>(), vec![offer]);
 
-        let accept = AcceptConnection { subprotocol: Some(&subprotocol), extensions: &[&*hostile], headers: headers.clone() };
+        let accept = AcceptConnection { subprotocol: Some(&subprotocol), extensions: &[&*hostile], headers: headers.clone(), ..Default::default() };
         if let Ok(accepted) = server.accept(&accept) {
             let mut out = Vec::new();
             http1::write_response(&accepted.response, &mut out);
@@ -704,7 +739,7 @@ fn h10_singletons_and_token_lists() {
 #[test]
 fn h11_informational_responses_are_skipped() {
     let upgrade = response("", &[]);
-    for (count, ok) in [(0, true), (1, true), (MAX_INFORMATIONAL, true), (MAX_INFORMATIONAL + 1, false), (100, false)] {
+    for (count, ok) in [(0, true), (1, true), (8, true), (9, false), (100, false)] {
         let hints = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n".repeat(count);
         let bytes = [&hints[..], &upgrade].concat();
         match answer(plain_client(), &bytes) {
@@ -721,6 +756,16 @@ fn h11_informational_responses_are_skipped() {
         answer_refused(b"HTTP/1.1 103 x\r\n\r\n\r\nHTTP/1.1 101 x\r\n\r\n"),
         ResponseError::Head(HeadError::EmptyLine)
     );
+    // The number is the caller's.
+    for most in [0, 1, 20] {
+        let limits = HeadLimits { informational: most, ..HeadLimits::default() };
+        for (count, ok) in [(most, true), (most + 1, false)] {
+            let bytes = [&b"HTTP/1.1 103 x\r\n\r\n".repeat(count)[..], &upgrade].concat();
+            let read = ResponseReader::new(plain_client(), limits).receive(&bytes);
+            assert_eq!(read.is_ok(), ok, "{count} of {most}");
+            assert!(ok || matches!(read, Err(ResponseError::TooManyInformational)));
+        }
+    }
     // The limit of the head is for all of them together.
     let hint = format!("HTTP/1.1 103 x\r\nX: {}\r\n\r\n", "x".repeat(6000)).repeat(3);
     assert_eq!(answer_refused(hint.as_bytes()), ResponseError::Head(HeadError::TooLarge));
@@ -877,9 +922,9 @@ fn responses() -> Vec<Vec<u8>> {
 fn h13_the_verdict_does_not_depend_on_the_cuts() {
     let limits = [
         HeadLimits::default(),
-        HeadLimits { size: 300, headers: 64 },
-        HeadLimits { size: 16 * 1024, headers: 8 },
-        HeadLimits { size: 30, headers: 1 },
+        HeadLimits { size: 300, ..HeadLimits::default() },
+        HeadLimits { headers: 8, ..HeadLimits::default() },
+        HeadLimits { size: 30, headers: 1, informational: 0 },
     ];
     let (mut verdicts, mut checked) = (String::new(), 0);
     for limits in limits {
@@ -1006,7 +1051,17 @@ fn h16_origins() {
         assert_eq!(same.allows(request), by_host, "{origin:?} at {host}, same host");
         assert_eq!(list.allows(request), by_list, "{origin:?} at {host}, list");
         assert!(OriginPolicy::Any.allows(request));
+        // Accepting judges by itself, and by the same host where nothing was said.
+        let accept = |origins: &OriginPolicy| handshake.accept(&AcceptConnection { origins, ..Default::default() });
+        let by_default = handshake.accept(&AcceptConnection::default());
+        for (answer, allowed) in [(by_default, by_host), (accept(&same), by_host), (accept(&list), by_list)] {
+            let expected = if allowed { Ok(101) } else { Err(LocalHandshakeError::OriginNotAllowed) };
+            assert_eq!(answer.map(|accepted| accepted.response.status()), expected, "{origin:?} at {host}");
+        }
+        assert!(accept(&OriginPolicy::Any).is_ok());
     }
+    let message = LocalHandshakeError::OriginNotAllowed.to_string();
+    assert!(message.contains("403") && message.contains("OriginPolicy::Any"), "{message}");
     // An origin that is not visible ASCII could not be shown as it is, so the request is refused.
     let mut bytes = request("", &["Origin: https://good.com"]);
     let at = bytes.len() - 5;
@@ -1099,6 +1154,21 @@ fn h17_negotiation() {
     let Outcome::Accepted(accepted_by_client) = outcome else { panic!("rejected") };
     assert_eq!(accepted_by_client.subprotocol.as_deref(), Some("superchat"));
     assert_eq!(accepted_by_client.extensions.len(), 1);
+    assert_eq!(accepted_by_client.agreed, [Params::new("foo")]);
+
+    // Both ends say what was agreed on, in the order of the answer.
+    let baz = Arc::new(Plain::new(Rsv::RSV2, &[Params::new("baz")]));
+    let foo = Arc::new(Plain::new(Rsv::RSV1, &[Params::new("foo").with_value("a", "1")]));
+    let client =
+        client(ClientRequest { extensions: vec![baz.clone(), foo.clone()], ..ClientRequest::new("example.com", "/") });
+    let mut bytes = Vec::new();
+    http1::write_request(&client, &mut bytes).unwrap();
+    let accept = AcceptConnection { extensions: &[&*foo, &*baz], ..Default::default() };
+    let by_server = accepted(&bytes).accept(&accept).unwrap();
+    let expected = [Params::new("baz"), Params::new("foo").with_value("a", "1")];
+    assert_eq!(by_server.agreed, expected);
+    let Ok(Outcome::Accepted(by_client)) = client.response(by_server.response) else { panic!("not accepted") };
+    assert_eq!(by_client.agreed, expected);
 
     // A server cannot answer with a subprotocol that was not offered.
     let server = accepted(&request("", &["Sec-WebSocket-Protocol: chat"]));
@@ -1186,7 +1256,7 @@ fn h09_extended_connect() {
     let server = ServerHandshake::new(head).unwrap();
     assert_eq!((server.request().authority(), server.request().path()), ("example.com", "/chat"));
     let headers = Headers::from_fields([("Set-Cookie", "a=b")]).unwrap();
-    let accept = AcceptConnection { subprotocol: Some("chat"), extensions: &[&*foo], headers };
+    let accept = AcceptConnection { subprotocol: Some("chat"), extensions: &[&*foo], headers, ..Default::default() };
     let response = server.accept(&accept).unwrap().response;
     let names: Vec<&str> = response.headers().iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["sec-websocket-protocol", "sec-websocket-extensions", "set-cookie"]);

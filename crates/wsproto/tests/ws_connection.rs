@@ -4,8 +4,10 @@
 
 use std::borrow::Cow;
 
+use wsproto::handshake::http1::HeadLimits;
 use wsproto::handshake::{
-    AcceptConnection, ClientRequest, LocalHandshakeError, RejectConnection, RejectData, RequestError, ResponseError,
+    AcceptConnection, ClientRequest, HeadError, LocalHandshakeError, OriginPolicy, RejectConnection, RejectData,
+    RequestError, ResponseError,
 };
 use wsproto::{
     CloseCode, CloseFrame, Event, Input, LocalProtocolError, Message, PeerError, RemoteProtocolError, State, Transport,
@@ -21,6 +23,14 @@ fn client(out: &mut Vec<u8>) -> WsConnection {
     WsConnection::client(request, [7; 16], || [1, 2, 3, 4], out).unwrap()
 }
 
+/// A server that has read this request, and waits for the answer.
+fn asked(request: &str) -> WsConnection {
+    let mut server = WsConnection::server();
+    let mut bytes = request.as_bytes().to_vec();
+    assert!(matches!(server.receive(&mut Input::new(&mut bytes)), Ok(Some(WsEvent::Request(_)))));
+    server
+}
+
 /// Gives the bytes in pieces of `size`, as a driver does: what is not consumed is given again with the next piece.
 /// An accepting echo server, or a client that only listens; back come a word for each event, and the output.
 fn run(end: &mut WsConnection, bytes: &[u8], size: usize) -> (Vec<String>, Vec<u8>) {
@@ -30,10 +40,10 @@ fn run(end: &mut WsConnection, bytes: &[u8], size: usize) -> (Vec<String>, Vec<u
         let mut input = Input::new(&mut buffer);
         while let Some(event) = end.receive(&mut input).unwrap() {
             match &event {
-                WsEvent::Request(handshake) => {
-                    events.push(format!("request {}", handshake.request().path()));
+                WsEvent::Request(request) => {
+                    events.push(format!("request {}", request.path()));
                     let accept = AcceptConnection { subprotocol: Some("chat"), ..Default::default() };
-                    end.accept(handshake, &accept, &mut out).unwrap();
+                    end.accept(&accept, &mut out).unwrap();
                 }
                 WsEvent::Accept(accept) => events.push(format!("accept {:?}", accept.subprotocol)),
                 WsEvent::Reject(head) => events.push(format!("reject {}", head.status())),
@@ -90,7 +100,7 @@ fn the_answer_may_come_later_and_comes_once() {
     let mut server = WsConnection::server();
     let mut bytes = [REQUEST.as_bytes(), b"\x81\x80\0\0\0\0"].concat();
     let mut input = Input::new(&mut bytes);
-    let Some(WsEvent::Request(handshake)) = server.receive(&mut input).unwrap() else { panic!("no request") };
+    let Some(WsEvent::Request(_)) = server.receive(&mut input).unwrap() else { panic!("no request") };
     // Nothing is taken before the answer.
     assert!(server.receive(&mut input).unwrap().is_none());
     assert_eq!(input.remaining().len(), 6);
@@ -98,14 +108,14 @@ fn the_answer_may_come_later_and_comes_once() {
     assert_eq!(server.send(Message::text("early"), &mut out), Err(LocalProtocolError::NotOpen));
     let wrong = AcceptConnection { subprotocol: Some("chat"), ..Default::default() };
     assert_eq!(
-        server.accept(&handshake, &wrong, &mut out),
+        server.accept(&wrong, &mut out),
         Err(LocalHandshakeError::SubprotocolNotOffered),
         "and the request still waits"
     );
     assert!(out.is_empty());
-    server.accept(&handshake, &AcceptConnection::default(), &mut out).unwrap();
+    server.accept(&AcceptConnection::default(), &mut out).unwrap();
     assert!(out.starts_with(b"HTTP/1.1 101 "));
-    assert_eq!(server.accept(&handshake, &AcceptConnection::default(), &mut out), Err(LocalHandshakeError::OutOfOrder));
+    assert_eq!(server.accept(&AcceptConnection::default(), &mut out), Err(LocalHandshakeError::OutOfOrder));
     assert!(matches!(server.receive(&mut input), Ok(Some(WsEvent::Connection(Event::Message(_))))));
     assert!(server.into_connection().is_ok());
 }
@@ -116,10 +126,10 @@ fn a_rejection_streams_its_body() {
         let mut server = WsConnection::server();
         let mut bytes = [REQUEST.as_bytes(), b"never parsed"].concat();
         let mut input = Input::new(&mut bytes);
-        let Some(WsEvent::Request(handshake)) = server.receive(&mut input).unwrap() else { panic!("no request") };
+        let Some(WsEvent::Request(_)) = server.receive(&mut input).unwrap() else { panic!("no request") };
         let mut out = Vec::new();
         let reject = RejectConnection { content_length, ..RejectConnection::new(403) };
-        server.reject(&handshake, &reject, &mut out).unwrap();
+        server.reject(&reject, &mut out).unwrap();
         let piece =
             |data: &'static str, body_finished| RejectData { data: Cow::Borrowed(data.as_bytes()), body_finished };
         server.reject_data(&piece("not ", false), &mut out).unwrap();
@@ -151,6 +161,106 @@ fn a_rejection_streams_its_body() {
 }
 
 #[test]
+fn a_rejection_without_a_body_is_complete_with_its_head() {
+    for (status, end) in
+        [(204, "\r\nConnection: close\r\n\r\n"), (205, "\r\nContent-Length: 0\r\n\r\n"), (304, "\r\n\r\n")]
+    {
+        for content_length in [None, Some(0)] {
+            let (mut server, mut out) = (asked(REQUEST), Vec::new());
+            server.reject(&RejectConnection { content_length, ..RejectConnection::new(status) }, &mut out).unwrap();
+            assert_eq!(server.transport(), Transport::Close, "{status}");
+            let data = RejectData { data: Cow::Borrowed(b"body"), body_finished: true };
+            assert_eq!(server.reject_data(&data, &mut out), Err(LocalHandshakeError::OutOfOrder));
+            assert!(out.ends_with(end.as_bytes()), "{}", out.escape_ascii());
+            let mut client = client(&mut Vec::new());
+            assert_eq!(run(&mut client, &out, 1).0[0], format!("reject {status}"));
+            assert_eq!(client.receive_eof(), Ok(()));
+        }
+    }
+}
+
+#[test]
+fn pages_of_other_origins_are_not_let_in_unless_that_was_said() {
+    let request = REQUEST.replace("Host: h\r\n", "Host: h\r\nOrigin: https://evil.example\r\n");
+    let (mut server, mut out) = (asked(&request), Vec::new());
+    let refused = server.accept(&AcceptConnection::default(), &mut out);
+    assert_eq!((refused, out.len()), (Err(LocalHandshakeError::OriginNotAllowed), 0));
+    server.reject(&RejectConnection::new(403), &mut out).unwrap();
+    assert!(out.starts_with(b"HTTP/1.1 403 "));
+    let any = AcceptConnection { origins: &OriginPolicy::Any, ..Default::default() };
+    assert!(asked(&request).accept(&any, &mut out).is_ok());
+}
+
+#[test]
+fn both_ends_say_what_was_agreed_on() {
+    let (mut out, mut answer) = (Vec::new(), Vec::new());
+    let mut client = client(&mut out);
+    let mut server = asked(std::str::from_utf8(&out).unwrap());
+    let accept = AcceptConnection { subprotocol: Some("chat"), ..Default::default() };
+    let by_server = server.accept(&accept, &mut answer).unwrap();
+    let Ok(Some(WsEvent::Accept(by_client))) = client.receive(&mut Input::new(&mut answer)) else {
+        panic!("no answer")
+    };
+    assert_eq!(*by_client, by_server);
+    assert_eq!((by_server.subprotocol.as_deref(), by_server.extensions), (Some("chat"), vec![]));
+}
+
+#[test]
+fn a_plain_get_can_be_answered_as_http() {
+    for size in [1, 1000] {
+        let mut server = WsConnection::server();
+        let mut bytes = b"GET /status HTTP/1.1\r\nHost: h\r\nAccept: text/html\r\n\r\n".to_vec();
+        let result = bytes.chunks_mut(size).find_map(|piece| {
+            assert!(server.plain_request().is_none());
+            server.receive(&mut Input::new(piece)).err()
+        });
+        assert_eq!(result, Some(PeerError::Request(RequestError::NotWebSocket)));
+        let plain = server.plain_request().unwrap();
+        assert_eq!((plain.path(), plain.headers().text("accept")), ("/status", Some("text/html")));
+        assert_eq!(server.transport(), Transport::Close);
+    }
+    let mut server = WsConnection::server();
+    let mut bytes = REQUEST.replace("13", "8").into_bytes();
+    assert!(server.receive(&mut Input::new(&mut bytes)).is_err());
+    assert!(server.plain_request().is_none());
+}
+
+#[test]
+fn the_limits_of_heads_and_bodies_are_the_callers() {
+    let verdict = |mut end: WsConnection, bytes: &[u8]| {
+        let mut bytes = bytes.to_vec();
+        end.receive(&mut Input::new(&mut bytes)).map(|event| event.is_some())
+    };
+    let size = REQUEST.len();
+    for (size, headers, expected) in [
+        (size, 5, Ok(true)),
+        (size - 1, 5, Err(PeerError::Request(RequestError::Head(HeadError::TooLarge)))),
+        (size, 4, Err(PeerError::Request(RequestError::Head(HeadError::TooManyHeaders)))),
+    ] {
+        let limits = HeadLimits { size, headers, ..HeadLimits::default() };
+        assert_eq!(verdict(WsConnection::server().with_head_limits(limits), REQUEST.as_bytes()), expected);
+        // Also where a part has arrived.
+        let mut server = WsConnection::server();
+        let mut bytes = REQUEST.as_bytes().to_vec();
+        assert!(server.receive(&mut Input::new(&mut bytes[..100])).unwrap().is_none());
+        assert_eq!(verdict(server.with_head_limits(limits), &REQUEST.as_bytes()[100..]), expected);
+    }
+    let response = b"HTTP/1.1 103 x\r\n\r\nHTTP/1.1 403 x\r\n\r\nhello";
+    for (informational, expected) in [(1, Ok(true)), (0, Err(PeerError::Response(ResponseError::TooManyInformational)))]
+    {
+        let limits = HeadLimits { informational, ..HeadLimits::default() };
+        assert_eq!(verdict(client(&mut Vec::new()).with_head_limits(limits), response), expected);
+    }
+    for (limit, events) in [(5, "hello"), (2, "he"), (0, "")] {
+        let mut client = client(&mut Vec::new()).with_rejection_limit(limit);
+        let mut read = run(&mut client, response, 1000).0;
+        read.retain(|event| event.len() == 1);
+        assert_eq!(read.concat(), events);
+        assert_eq!(client.receive_eof(), Ok(()));
+    }
+}
+
+#[test]
 fn a_malformed_request_has_its_answer_and_stays_failed() {
     let mut server = WsConnection::server();
     let mut bytes = REQUEST.replace("13", "8").into_bytes();
@@ -169,8 +279,8 @@ fn errors_of_the_open_connection_are_answered_with_a_close() {
     let mut server = WsConnection::server();
     let mut bytes = [REQUEST.as_bytes(), b"\x83\x80\0\0\0\0"].concat();
     let mut input = Input::new(&mut bytes);
-    let Some(WsEvent::Request(handshake)) = server.receive(&mut input).unwrap() else { panic!("no request") };
-    server.accept(&handshake, &AcceptConnection::default(), &mut Vec::new()).unwrap();
+    let Some(WsEvent::Request(_)) = server.receive(&mut input).unwrap() else { panic!("no request") };
+    server.accept(&AcceptConnection::default(), &mut Vec::new()).unwrap();
     let error = server.receive(&mut input).unwrap_err();
     assert_eq!(error, PeerError::Connection(RemoteProtocolError::ReservedOpcode(3)));
     let mut out = Vec::new();
@@ -182,7 +292,10 @@ fn errors_of_the_open_connection_are_answered_with_a_close() {
 #[test]
 fn an_end_in_the_handshake_is_the_peers_fault() {
     let mut server = WsConnection::server();
-    assert_eq!(server.receive_eof(), Err(PeerError::Connection(RemoteProtocolError::UnexpectedEof)));
+    assert_eq!(server.receive_eof(), Err(PeerError::Request(RequestError::UnexpectedEof)));
+    let error = asked(REQUEST).receive_eof();
+    assert_eq!(error, Err(PeerError::Request(RequestError::UnexpectedEof)), "before the answer");
+    assert_eq!(RequestError::UnexpectedEof.status(), 400);
     let mut client = client(&mut Vec::new());
     assert_eq!(client.receive_eof(), Err(PeerError::Response(ResponseError::UnexpectedEof)));
     assert!(client.into_connection().is_err());

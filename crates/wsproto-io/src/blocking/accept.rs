@@ -133,6 +133,7 @@ impl AcceptOptions {
         }
         let extensions: Vec<&dyn Extension> = self.common.extensions.iter().map(AsRef::as_ref).collect();
         let accept = AcceptConnection {
+            origins: &self.origins,
             subprotocol: decision.subprotocol.as_deref(),
             extensions: &extensions,
             headers: decision.headers,

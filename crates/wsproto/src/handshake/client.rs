@@ -8,7 +8,7 @@ use core::fmt;
 
 use super::authority::Authority;
 use super::error::{LocalHandshakeError, ResponseError};
-use super::extensions::{client_extensions_handshake, write_offers};
+use super::extensions::{finalize, write_offers};
 use super::headers::{Headers, is_reserved, is_token};
 use super::key::Key;
 use super::request::{HttpVersion, RequestHead, all_differ, is_origin, is_path};
@@ -61,7 +61,7 @@ impl ClientRequest {
         }
         let (text, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
         let authority = Authority::parse(text).ok_or(LocalHandshakeError::Url)?;
-        // "If the path component is empty, '/'" (RFC 6455 §3).
+        // ""/" if the path component is empty" (RFC 6455 §3).
         let path = if path.starts_with('/') { path.to_owned() } else { alloc::format!("/{path}") };
         if !is_path(&path) {
             return Err(LocalHandshakeError::Url);
@@ -265,8 +265,8 @@ impl ClientHandshake {
         // What is not UTF-8 is no list: the replacement makes it malformed.
         let values = headers.values("Sec-WebSocket-Extensions");
         let values = values.map(|value| core::str::from_utf8(value).unwrap_or("\u{fffd}"));
-        let extensions = client_extensions_handshake(values, &offered)?;
-        Ok(Outcome::Accepted(Accepted { response, subprotocol, extensions }))
+        let (agreed, extensions) = finalize(values, &offered)?;
+        Ok(Outcome::Accepted(Accepted { response, subprotocol, agreed, extensions }))
     }
 
     pub(super) const fn version(&self) -> HttpVersion {

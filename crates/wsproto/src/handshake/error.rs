@@ -37,15 +37,18 @@ pub enum RequestError {
     Version,
     /// Not exactly one `Sec-WebSocket-Key`, or one that is not the base64 of 16 bytes (RFC 6455 §4.2.1). Status 400.
     Key,
-    /// `Sec-WebSocket-Protocol` is not a list of different tokens (RFC 6455 §4.1). Status 400.
+    /// `Sec-WebSocket-Protocol` is not a list of different tokens (RFC 6455 §4.1), or has more than 64. Status 400.
     Subprotocols,
-    /// `Sec-WebSocket-Extensions` is malformed (RFC 6455 §9.1: the server "MUST _Fail the WebSocket Connection_").
-    /// Status 400.
+    /// `Sec-WebSocket-Extensions` is malformed ("MUST immediately _Fail the WebSocket Connection_", RFC 6455 §9.1), or
+    /// one extension has more than 64 parameters. Status 400.
     Extensions,
     /// More than one `Origin`, or one with characters that no origin has (RFC 6454 §7.1). Status 400.
     Origin,
     /// Over HTTP/2 and 3, a CONNECT for another `:protocol`, or for a plain tunnel (RFC 8441 §4). Status 501.
     ConnectProtocol,
+    /// The transport ended before the request was complete, or before it was answered. Status 400; but nobody is there
+    /// to read an answer.
+    UnexpectedEof,
 }
 
 impl RequestError {
@@ -81,6 +84,7 @@ impl RequestError {
             Self::Extensions => "Sec-WebSocket-Extensions is malformed",
             Self::Origin => "the Origin is malformed",
             Self::ConnectProtocol => "the :protocol is not websocket",
+            Self::UnexpectedEof => "the transport ended too early",
         }
     }
 }
@@ -159,7 +163,8 @@ pub enum ResponseError {
     Head(HeadError),
     /// Neither HTTP/1.1 nor, for a rejection, HTTP/1.0.
     HttpVersion,
-    /// More than 8 responses with a status of 1xx before the final one.
+    /// More responses with a status of 1xx before the final one than
+    /// [`HeadLimits::informational`](super::http1::HeadLimits::informational).
     TooManyInformational,
     /// A status that is no answer here: 1xx, or over HTTP/2 and 3 a 101.
     Status(u16),
@@ -223,7 +228,7 @@ impl From<NegotiationError> for ResponseError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NegotiationError {
-    /// The header is malformed.
+    /// The header is malformed, or one extension has more than 64 parameters.
     Malformed,
     /// An extension that was not offered.
     NotOffered,
@@ -272,6 +277,9 @@ pub enum LocalHandshakeError {
     SubprotocolNotOffered,
     /// An extension's name or parameter is not a token.
     Extension,
+    /// The policy of the server does not let the request's origin in
+    /// ([`AcceptConnection::origins`](super::AcceptConnection::origins)). Reject it with 403.
+    OriginNotAllowed,
     /// A rejection with a status below 200 or above 599, or over HTTP/2 and 3 with a 2xx, which would accept.
     Status(u16),
     /// A body where the status allows none: 204, 205 and 304 (RFC 9110 §6.4.1, §15.3.6).
@@ -295,6 +303,9 @@ impl fmt::Display for LocalHandshakeError {
             Self::Origin => "an origin holds visible ASCII characters",
             Self::Subprotocol => "a subprotocol must be a token, and offered once",
             Self::SubprotocolNotOffered => "the client did not offer this subprotocol",
+            Self::OriginNotAllowed => {
+                "this origin is not let in: reject with 403, or say `OriginPolicy::Any` to accept pages of all origins"
+            }
             Self::Extension => "the name and the parameters of an extension must be tokens",
             Self::Status(status) => return write!(f, "a handshake cannot be rejected with status {status}"),
             Self::BodyNotAllowed => "a response with this status has no body",

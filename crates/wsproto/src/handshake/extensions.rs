@@ -18,12 +18,21 @@ pub fn server_extensions_handshake<'h>(
     requested: impl IntoIterator<Item = &'h str>,
     supported: &[&dyn Extension],
 ) -> (Option<String>, Extensions) {
+    let (answers, extensions) = accept(requested, supported);
+    (write_answer(&answers), extensions)
+}
+
+/// As [`server_extensions_handshake`], with the elements of the answer.
+pub(super) fn accept<'h>(
+    requested: impl IntoIterator<Item = &'h str>,
+    supported: &[&dyn Extension],
+) -> (Vec<Params>, Extensions) {
     let mut extensions = Extensions::none();
     let mut answers: Vec<Params> = Vec::new();
     let requested: Vec<&str> = requested.into_iter().collect();
     let offers = || requested.iter().flat_map(|value| ExtensionList::new(value));
     if offers().any(|offer| offer.is_err()) {
-        return (None, extensions);
+        return (answers, extensions);
     }
     for offer in offers().flatten() {
         if answers.iter().any(|answer| answer.name() == offer.name()) {
@@ -36,7 +45,7 @@ pub fn server_extensions_handshake<'h>(
         });
         answers.extend(answer);
     }
-    ((!answers.is_empty()).then(|| join(&answers)), extensions)
+    (answers, extensions)
 }
 
 /// For clients: what the server answered, the values of `Sec-WebSocket-Extensions` of its response (one for each header
@@ -50,21 +59,34 @@ pub fn client_extensions_handshake<'h>(
     accepted: impl IntoIterator<Item = &'h str>,
     offered: &[&dyn Extension],
 ) -> Result<Extensions, NegotiationError> {
+    finalize(accepted, offered).map(|(_, extensions)| extensions)
+}
+
+/// As [`client_extensions_handshake`], with the elements of the answer.
+pub(super) fn finalize<'h>(
+    accepted: impl IntoIterator<Item = &'h str>,
+    offered: &[&dyn Extension],
+) -> Result<(Vec<Params>, Extensions), NegotiationError> {
     let mut extensions = Extensions::none();
-    let mut seen: Vec<&dyn Extension> = Vec::new();
+    let mut agreed: Vec<Params> = Vec::new();
     for answer in accepted.into_iter().flat_map(ExtensionList::new) {
         let answer = answer.map_err(|_| NegotiationError::Malformed)?;
-        if seen.iter().any(|extension| extension.name() == answer.name()) {
+        if agreed.iter().any(|other| other.name() == answer.name()) {
             return Err(NegotiationError::Repeated);
         }
         let named = || offered.iter().filter(|extension| extension.name() == answer.name());
-        let extension = named().next().ok_or(NegotiationError::NotOffered)?;
+        named().next().ok_or(NegotiationError::NotOffered)?;
         let negotiated =
             named().find_map(|extension| extension.finalize(&answer)).ok_or(NegotiationError::Parameters)?;
         extensions.push(negotiated).map_err(|_| NegotiationError::RsvConflict)?;
-        seen.push(*extension);
+        agreed.push(answer);
     }
-    Ok(extensions)
+    Ok((agreed, extensions))
+}
+
+/// The value of the response's header, if there is to be one.
+pub(super) fn write_answer(answers: &[Params]) -> Option<String> {
+    (!answers.is_empty()).then(|| join(answers))
 }
 
 /// The value of the header, or `None` where a name or a parameter is not a token.

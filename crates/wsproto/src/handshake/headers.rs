@@ -236,6 +236,10 @@ impl<'h> Iterator for TokenList<'h> {
     }
 }
 
+/// Most subprotocols in a request, and most parameters of one extension: what is kept of a hostile list is less than
+/// the list itself. Honest ones have a handful.
+pub(super) const MAX_LIST: usize = 64;
+
 /// The elements of one value of `Sec-WebSocket-Extensions` (RFC 6455 §9.1).
 ///
 /// `extension = extension-token *( ";" extension-param )`, where a parameter is a token that may have a value, a token
@@ -251,7 +255,12 @@ impl<'h> ExtensionList<'h> {
         let cursor = &mut self.0;
         let mut params = Params::new(cursor.token()?);
         cursor.skip_white_space();
+        let mut count = 0;
         while cursor.eat(b';') {
+            count += 1;
+            if count > MAX_LIST {
+                return Err(MalformedList);
+            }
             cursor.skip_white_space();
             let name = cursor.token()?;
             cursor.skip_white_space();

@@ -17,8 +17,8 @@ impl Key {
         Self(key)
     }
 
-    /// The key that stands in a request: "a base64-encoded value that, when decoded, is 16 bytes in length" (§4.2.1).
-    /// `None` for all else, also for a value that is not the canonical base64 of its bytes.
+    /// The key that stands in a request: "a base64-encoded (see Section 4 of \[RFC4648\]) value that, when decoded, is 16
+    /// bytes in length" (§4.2.1). `None` for all else, also for a value that is not the canonical base64 of its bytes.
     #[must_use]
     pub fn parse(value: &[u8]) -> Option<Self> {
         let mut nonce = [0; 18];

@@ -35,7 +35,7 @@
 //!         Ok(Some((handshake, length))) => {
 //!             buffer.drain(..length); // what follows the head belongs to the connection
 //!             let request = handshake.request();
-//!             if !OriginPolicy::SameHost.allows(request) {
+//!             if !OriginPolicy::SameHost.allows(request) { // what `accept` lets in, unless another policy is said
 //!                 http1::write_response(&handshake.reject(&RejectConnection::new(403))?, &mut out);
 //!                 break None; // send `out`, close
 //!             }

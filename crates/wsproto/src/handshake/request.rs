@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::authority::Authority;
 use super::error::RequestError;
-use super::headers::{ExtensionList, Headers, TokenList};
+use super::headers::{ExtensionList, Headers, MAX_LIST, TokenList};
 use super::key::Key;
 use crate::extension::Params;
 
@@ -223,6 +223,9 @@ fn parse_sec_websocket(headers: &Headers) -> Result<(), RequestError> {
         let value = core::str::from_utf8(value).map_err(|_| RequestError::Subprotocols)?;
         for subprotocol in TokenList::new(value) {
             subprotocols.push(subprotocol.map_err(|_| RequestError::Subprotocols)?);
+            if subprotocols.len() > MAX_LIST {
+                return Err(RequestError::Subprotocols);
+            }
         }
     }
     // The elements "MUST all be unique strings", and `1#token` has one at least (§4.1, §4.3).

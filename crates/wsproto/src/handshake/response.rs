@@ -2,14 +2,17 @@
 
 use alloc::borrow::Cow;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 
 use super::error::LocalHandshakeError;
 use super::headers::Headers;
-use crate::extension::{Extension, Extensions};
+use super::origin::OriginPolicy;
+use crate::extension::{Extension, Extensions, Params};
 
 /// The head of a response, of any HTTP version: the status, 100 to 999, and the headers.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "the answer is to be sent"]
 pub struct ResponseHead {
     status: u16,
     headers: Headers,
@@ -46,8 +49,11 @@ impl ResponseHead {
 }
 
 /// What a server accepts a request with.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct AcceptConnection<'a> {
+    /// Which origins are let in; the request of another one is not accepted, but to be rejected with 403. Default: pages
+    /// of the same host, and all that is no page and sends no `Origin`.
+    pub origins: &'a OriginPolicy,
     /// One of the subprotocols that the client offered, or none.
     pub subprotocol: Option<&'a str>,
     /// The extensions that this server has, each with its policy; what the client offered is judged by them.
@@ -56,14 +62,18 @@ pub struct AcceptConnection<'a> {
     pub headers: Headers,
 }
 
+impl Default for AcceptConnection<'_> {
+    fn default() -> Self {
+        Self { origins: &OriginPolicy::SameHost, subprotocol: None, extensions: &[], headers: Headers::new() }
+    }
+}
+
 impl fmt::Debug for AcceptConnection<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AcceptConnection")
+            .field("origins", &self.origins)
             .field("subprotocol", &self.subprotocol)
-            .field(
-                "extensions",
-                &self.extensions.iter().map(|extension| extension.name()).collect::<alloc::vec::Vec<_>>(),
-            )
+            .field("extensions", &self.extensions.iter().map(|extension| extension.name()).collect::<Vec<_>>())
             .field("headers", &self.headers)
             .finish()
     }
@@ -71,11 +81,14 @@ impl fmt::Debug for AcceptConnection<'_> {
 
 /// A handshake that succeeded, at either end.
 #[derive(Debug)]
+#[must_use = "the answer is to be sent"]
 pub struct Accepted {
     /// The response: to be sent by a server, as it was received by a client.
     pub response: ResponseHead,
     /// The subprotocol that was agreed on.
     pub subprotocol: Option<String>,
+    /// What the extensions are called that were agreed on, and with which parameters: the server's answer, in its order.
+    pub agreed: Vec<Params>,
     /// The extensions that were agreed on: what a connection is made from.
     pub extensions: Extensions,
 }
@@ -88,7 +101,7 @@ pub struct RejectConnection {
     /// The headers of the response, such as `Content-Type`.
     pub headers: Headers,
     /// The length of the body in bytes, where it is known. Where it is not (`None`), the body ends with the connection
-    /// over HTTP/1.1, and with the stream over HTTP/2 and 3.
+    /// over HTTP/1.1, and with the stream over HTTP/2 and 3. (204, 205 and 304 have no body, whatever this says.)
     pub content_length: Option<u64>,
 }
 
@@ -97,6 +110,16 @@ impl RejectConnection {
     #[must_use]
     pub const fn new(status: u16) -> Self {
         Self { status, headers: Headers::new(), content_length: Some(0) }
+    }
+
+    /// Whether the status allows no body (RFC 9110 §6.4.1, §15.3.6).
+    pub(super) const fn is_bodiless(&self) -> bool {
+        matches!(self.status, 204 | 205 | 304)
+    }
+
+    /// How many bytes follow the head; `None` where that is not known.
+    pub(crate) const fn body_length(&self) -> Option<u64> {
+        if self.is_bodiless() { Some(0) } else { self.content_length }
     }
 }
 

@@ -3,7 +3,7 @@
 use alloc::string::String;
 
 use super::error::{LocalHandshakeError, RequestError};
-use super::extensions::server_extensions_handshake;
+use super::extensions::{self, write_answer};
 use super::headers::{Headers, is_reserved};
 use super::key::Key;
 use super::request::{Request, RequestHead};
@@ -46,8 +46,12 @@ impl ServerHandshake {
     ///
     /// # Errors
     ///
-    /// When the caller wants a subprotocol that was not offered, or adds a header that belongs to the handshake.
+    /// When the request's origin is not let in (reject it with 403 then), or the caller wants a subprotocol that was not
+    /// offered, or adds a header that belongs to the handshake.
     pub fn accept(&self, accept: &AcceptConnection<'_>) -> Result<Accepted, LocalHandshakeError> {
+        if !accept.origins.allows(&self.request) {
+            return Err(LocalHandshakeError::OriginNotAllowed);
+        }
         if accept.headers.iter().any(|(name, _)| is_reserved(name)) {
             return Err(LocalHandshakeError::ReservedHeader);
         }
@@ -65,8 +69,8 @@ impl ServerHandshake {
         if let Some(subprotocol) = accept.subprotocol {
             headers.push_valid("Sec-WebSocket-Protocol", subprotocol);
         }
-        let (answer, extensions) = server_extensions_handshake(self.request.extension_values(), accept.extensions);
-        if let Some(answer) = answer {
+        let (agreed, extensions) = extensions::accept(self.request.extension_values(), accept.extensions);
+        if let Some(answer) = write_answer(&agreed) {
             headers.push_valid("Sec-WebSocket-Extensions", answer);
         }
         headers.append(&accept.headers);
@@ -74,6 +78,7 @@ impl ServerHandshake {
         Ok(Accepted {
             response: self.response(status, headers),
             subprotocol: accept.subprotocol.map(String::from),
+            agreed,
             extensions,
         })
     }
@@ -98,8 +103,7 @@ impl ServerHandshake {
         if reject.headers.iter().any(|(name, _)| is_reserved(name)) {
             return Err(LocalHandshakeError::ReservedHeader);
         }
-        let bodiless = matches!(status, 204 | 205 | 304);
-        if bodiless && reject.content_length.is_some_and(|length| length > 0) {
+        if reject.is_bodiless() && reject.content_length.is_some_and(|length| length > 0) {
             return Err(LocalHandshakeError::BodyNotAllowed);
         }
         let mut headers = Headers::new();
@@ -111,7 +115,9 @@ impl ServerHandshake {
             headers.push_valid("Connection", "close");
         }
         headers.append(&reject.headers);
-        match reject.content_length {
+        // The end of a 205 must be seen, too: its length is 0 (RFC 9110 §15.3.6).
+        let content_length = if status == 205 { Some(0) } else { reject.content_length };
+        match content_length {
             // "A server MUST NOT send a Content-Length header field in any response with a status code of [...] 204"
             // (RFC 9110 §8.6); nor has a 304 a length of its own.
             Some(length) if !matches!(status, 204 | 304) => {
@@ -185,6 +191,8 @@ mod tests {
             (HttpVersion::Http11, 599, None, &[("Connection", "close")]),
             (HttpVersion::Http11, 204, Some(0), &[("Connection", "close")]),
             (HttpVersion::Http11, 205, Some(0), &[("Connection", "close"), ("Content-Length", "0")]),
+            (HttpVersion::Http11, 205, None, &[("Connection", "close"), ("Content-Length", "0")]),
+            (HttpVersion::Http11, 204, None, &[("Connection", "close")]),
             (HttpVersion::Http11, 304, None, &[("Connection", "close")]),
             (HttpVersion::Http11, 426, None, &[("Connection", "Upgrade, close"), ("Upgrade", "websocket")]),
             (HttpVersion::Http2, 403, Some(5), &[("content-length", "5")]),

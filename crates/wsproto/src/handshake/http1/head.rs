@@ -13,11 +13,13 @@ pub struct HeadLimits {
     pub size: usize,
     /// Header lines; for a client in each response. Default 64. A request over the limit is refused with 431.
     pub headers: usize,
+    /// 1xx responses (100, 103, …) that a client skips before the final one; one more fails the handshake. Default 8.
+    pub informational: usize,
 }
 
 impl Default for HeadLimits {
     fn default() -> Self {
-        Self { size: 16 * 1024, headers: 64 }
+        Self { size: 16 * 1024, headers: 64, informational: 8 }
     }
 }
 
@@ -140,7 +142,7 @@ mod tests {
     use super::*;
 
     fn scan(bytes: &[u8], first_line: FirstLine) -> Result<Option<usize>, HeadError> {
-        let limits = HeadLimits { size: 40, headers: 2 };
+        let limits = HeadLimits { size: 40, headers: 2, informational: 0 };
         let whole = HeadScan::new(limits, first_line).receive(bytes);
         let mut by_byte = HeadScan::new(limits, first_line);
         let step = (1..=bytes.len()).map(|end| by_byte.receive(&bytes[..end])).find(|step| *step != Ok(None));
@@ -196,7 +198,7 @@ mod tests {
         let head = b"GET /01234567890123456789 HTTP/1.1\r\n\r\nx";
         let size = head.len() - 1;
         for (limit, expected) in [(size, Ok(Some(size))), (size - 1, Err(HeadError::TooLarge))] {
-            let limits = HeadLimits { size: limit, headers: 0 };
+            let limits = HeadLimits { size: limit, headers: 0, informational: 0 };
             assert_eq!(HeadScan::new(limits, FirstLine::Request).receive(head), expected);
             assert_eq!(HeadScan::new(limits, FirstLine::Request).receive(&head[..size - 1]), Ok(None));
         }

@@ -17,5 +17,5 @@ mod write;
 pub use body::RejectionBody;
 pub use head::HeadLimits;
 pub use request::{PlainRequest, RequestReader};
-pub use response::{MAX_INFORMATIONAL, ResponseReader};
+pub use response::ResponseReader;
 pub use write::{write_error, write_request, write_response};

@@ -63,6 +63,10 @@ impl RequestReader {
         self.plain.as_ref()
     }
 
+    pub(crate) const fn take_plain_request(&mut self) -> Option<PlainRequest> {
+        self.plain.take()
+    }
+
     /// How many bytes were looked at, each time that one was; for tests of linear time.
     #[doc(hidden)]
     #[must_use]

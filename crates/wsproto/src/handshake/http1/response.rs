@@ -5,9 +5,6 @@ use crate::handshake::client::{ClientHandshake, Outcome};
 use crate::handshake::error::{HeadError, ResponseError};
 use crate::handshake::response::ResponseHead;
 
-/// How many 1xx responses (100, 103, …) are skipped before the final one; one more fails the handshake.
-pub const MAX_INFORMATIONAL: usize = 8;
-
 /// Reads the response to one request from the caller's buffer, and skips the 1xx responses before it.
 #[derive(Clone, Debug)]
 pub struct ResponseReader {
@@ -35,6 +32,11 @@ impl ResponseReader {
     pub const fn new(handshake: ClientHandshake, limits: HeadLimits) -> Self {
         let scan = HeadScan::new(limits, FirstLine::Status);
         Self { handshake, limits, scan, start: 0, informational: 0, visited: 0, state: State::Reading }
+    }
+
+    /// The same from the start, with other limits.
+    pub(crate) fn restart(&mut self, limits: HeadLimits) {
+        *self = Self::new(self.handshake.clone(), limits);
     }
 
     /// Looks at what has arrived. `bytes` begins where the first response begins: at each call all that was there
@@ -81,7 +83,7 @@ impl ResponseReader {
                 return Ok(Some((self.handshake.response(response)?, self.start)));
             }
             self.informational += 1;
-            if self.informational > MAX_INFORMATIONAL {
+            if self.informational > self.limits.informational {
                 return Err(ResponseError::TooManyInformational);
             }
             self.visited += self.scan.visited();
