@@ -76,7 +76,7 @@ macro_rules! common_setters {
             self
         }
 
-        /// How long the peer's head may be: 16 KiB and 64 headers by default.
+        /// How long the peer's head may be: 16 KiB and 64 headers by default, and 8 responses of 1xx before a server's.
         #[must_use]
         pub const fn head_limits(mut self, limits: wsproto::handshake::http1::HeadLimits) -> Self {
             self.common.head_limits = limits;

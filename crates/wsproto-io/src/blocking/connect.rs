@@ -45,6 +45,7 @@ pub struct ConnectOptions {
     subprotocols: Vec<String>,
     connect_timeout: Duration,
     nodelay: bool,
+    rejection_limit: u64,
 }
 
 impl Default for ConnectOptions {
@@ -56,6 +57,7 @@ impl Default for ConnectOptions {
             subprotocols: Vec::new(),
             connect_timeout: Duration::from_secs(10),
             nodelay: true,
+            rejection_limit: RejectionBody::DEFAULT_LIMIT,
         }
     }
 }
@@ -105,6 +107,13 @@ impl ConnectOptions {
     #[must_use]
     pub const fn nodelay(mut self, on: bool) -> Self {
         self.nodelay = on;
+        self
+    }
+
+    /// How much of a rejection's body is read, in bytes; default 64 KiB.
+    #[must_use]
+    pub const fn rejection_limit(mut self, bytes: u64) -> Self {
+        self.rejection_limit = bytes;
         self
     }
 
@@ -202,7 +211,8 @@ impl ConnectOptions {
                     return Ok(socket);
                 }
                 Some((Outcome::Rejected(head), length)) => {
-                    return Err(read_rejection(&mut stream, deadline, &head, &bytes[length..]));
+                    let limit = self.rejection_limit;
+                    return Err(read_rejection(&mut stream, deadline, &head, limit, &bytes[length..]));
                 }
                 None => {}
             }
@@ -216,9 +226,15 @@ impl ConnectOptions {
     }
 }
 
-/// Reads the body of a rejection: at most 64 KiB, and what came in time.
-fn read_rejection<S: Stream>(stream: &mut S, deadline: Deadline, head: &ResponseHead, first: &[u8]) -> Error {
-    let mut reader = match RejectionBody::new(head, RejectionBody::DEFAULT_LIMIT) {
+/// Reads the body of a rejection: at most the limit, and what came in time.
+fn read_rejection<S: Stream>(
+    stream: &mut S,
+    deadline: Deadline,
+    head: &ResponseHead,
+    limit: u64,
+    first: &[u8],
+) -> Error {
+    let mut reader = match RejectionBody::new(head, limit) {
         Ok(reader) => reader,
         Err(error) => return error.into(),
     };
@@ -246,4 +262,29 @@ fn read_rejection<S: Stream>(stream: &mut S, deadline: Deadline, head: &Response
     };
     let truncated = reader.is_truncated() || !complete;
     Error::Rejected(Box::new(Rejected { status: head.status(), headers: head.headers().clone(), body, truncated }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+    use std::net::TcpListener;
+
+    #[test]
+    fn the_limit_of_a_rejections_body_is_the_callers() -> Result<(), Box<dyn std::error::Error>> {
+        for (limit, read, cut) in [(5, "hello", false), (4, "hell", true)] {
+            let listener = TcpListener::bind("127.0.0.1:0")?;
+            let stream = TcpStream::connect(listener.local_addr()?)?;
+            let mut server = listener.accept()?.0;
+            server.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 5\r\n\r\nhello")?;
+            let options = ConnectOptions::new().rejection_limit(limit);
+            match options.connect_on("ws://localhost/", stream) {
+                Err(Error::Rejected(rejected)) => {
+                    assert_eq!((rejected.body.as_slice(), rejected.truncated), (read.as_bytes(), cut));
+                }
+                other => return Err(format!("{:?}", other.err()).into()),
+            }
+        }
+        Ok(())
+    }
 }
