@@ -70,8 +70,8 @@
 //! All are on by default. Without them the crate needs `alloc` only.
 //!
 //! - `std`: UTF-8 validation with instructions chosen at run time.
-//! - `deflate`: permessage-deflate.
-//! - `getrandom`: `OsRandom`, masks and nonces from the operating system.
+//! - `deflate`: permessage-deflate. Switches `std` on.
+//! - `getrandom`: `OsRandom`, masks and nonces from the operating system. Switches `std` on.
 #![cfg_attr(not(feature = "std"), no_std)]
 
 extern crate alloc;
