@@ -191,18 +191,28 @@ fn pages_of_other_origins_are_not_let_in_unless_that_was_said() {
     assert!(asked(&request).accept(&any, &mut out).is_ok());
 }
 
+#[cfg(feature = "deflate")]
 #[test]
 fn both_ends_say_what_was_agreed_on() {
+    use wsproto::extension::PerMessageDeflate;
+
     let (mut out, mut answer) = (Vec::new(), Vec::new());
-    let mut client = client(&mut out);
-    let mut server = asked(std::str::from_utf8(&out).unwrap());
-    let accept = AcceptConnection { subprotocol: Some("chat"), ..Default::default() };
-    let by_server = server.accept(&accept, &mut answer).unwrap();
-    let Ok(Some(WsEvent::Accept(by_client))) = client.receive(&mut Input::new(&mut answer)) else {
-        panic!("no answer")
+    let deflate = PerMessageDeflate::default();
+    let request = ClientRequest {
+        subprotocols: vec!["chat".into()],
+        extensions: vec![std::sync::Arc::new(deflate.clone())],
+        ..ClientRequest::new("h", "/")
     };
+    let mut client = WsConnection::client(request, [7; 16], || [1, 2, 3, 4], &mut out).unwrap();
+    let mut server = asked(std::str::from_utf8(&out).unwrap());
+    let accept = AcceptConnection { subprotocol: Some("chat"), extensions: &[&deflate], ..Default::default() };
+    let by_server = server.accept(&accept, &mut answer).unwrap();
+    let Ok(Some(WsEvent::Accept(by_client))) = client.receive(&mut Input::new(&mut answer)) else { panic!("no answer") };
     assert_eq!(*by_client, by_server);
-    assert_eq!((by_server.subprotocol.as_deref(), by_server.extensions), (Some("chat"), vec![]));
+    assert_eq!(by_server.subprotocol.as_deref(), Some("chat"));
+    let extensions: Vec<_> = by_server.extensions.iter().map(ToString::to_string).collect();
+    assert_eq!(by_server.response.headers().text("Sec-WebSocket-Extensions"), Some(extensions.join(", ").as_str()));
+    assert!(extensions[0].starts_with("permessage-deflate"), "{extensions:?}");
 }
 
 #[test]
