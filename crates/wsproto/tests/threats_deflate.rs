@@ -7,7 +7,9 @@ mod support;
 
 use proptest::collection::vec as vec_of;
 use proptest::prelude::*;
-use wsproto::extension::{CodecPool, Decoder, Encoder, End, Extension, FrameInfo, Negotiated, PerMessageDeflate};
+use wsproto::extension::{
+    CodecPool, Decoder, Encoder, End, Extension, FrameInfo, Negotiated, Params, PerMessageDeflate,
+};
 use wsproto::frame::{Role, Rsv};
 use wsproto::{
     Assembler, CloseCode, Connection, Event, ExtensionError, Extensions, Input, Limits, Message, MessageKind,
@@ -297,6 +299,40 @@ fn z06_a_waiting_connection_keeps_its_history_and_nothing_else() {
     }
 }
 
+/// The numbers of the documentation, in KB (of 1,000 bytes).
+#[test]
+fn z06_what_a_codec_takes() {
+    let documentation = [
+        include_str!("../src/extension/deflate/mod.rs"),
+        include_str!("../src/manual/extensions.md"),
+        include_str!("../../../DESIGN.md"),
+    ];
+    let smallest = || defaults().server_max_window_bits(8).and_then(|config| config.mem_level(1)).unwrap();
+    let largest = || defaults().server_max_window_bits(15).and_then(|config| config.mem_level(8)).unwrap();
+    for (config, kilobytes) in [(defaults(), 165), (smallest(), 137), (largest(), 380)] {
+        let mut end = pair(&config, &config).1;
+        let mut payload = Vec::with_capacity(1000);
+        assert!(end.encoder.start_frame(info(true, true), 100, true).is_some());
+        let taken = allocation_counter::measure(|| end.encoder.encode(&[b'x'; 100], End::No, &mut payload).unwrap());
+        let range = kilobytes * 950..=kilobytes * 1050;
+        assert!(range.contains(&taken.bytes_current), "an encoder takes {} bytes", taken.bytes_current);
+        if kilobytes != 380 {
+            let number = format!("{kilobytes} KB");
+            assert!(documentation.iter().all(|text| text.contains(&number)), "{number}");
+        }
+    }
+    for bits in [8, 15] {
+        let config = defaults().client_max_window_bits(bits).unwrap();
+        let mut end = pair(&config, &config).1;
+        end.decoder.start_frame(info(true, true), Rsv::RSV1).unwrap();
+        let taken = allocation_counter::measure(|| {
+            end.decoder.decode(&[0xf2], End::No, &mut [0; 9]).unwrap();
+        });
+        assert!((48 * 950..=48 * 1050).contains(&taken.bytes_current), "a decoder takes {}", taken.bytes_current);
+    }
+    assert!(documentation.iter().all(|text| text.contains("48 KB")));
+}
+
 #[test]
 fn z06_a_connection_that_was_never_sent_compressed_data_keeps_nothing_for_it() {
     let config = defaults();
@@ -439,6 +475,41 @@ fn z07_what_a_message_refers_to_is_what_was_agreed_on() {
             }
         }
     }
+}
+
+/// "[...] even if the "client_no_context_takeover" extension parameter is not included in the corresponding extension
+/// negotiation response to the offer, the client is not going to use context takeover" (RFC 7692 §7.1.1.2): a server
+/// that accepted such an offer may have given its window away.
+#[test]
+fn z07_a_client_keeps_the_promises_of_each_offer_that_may_have_been_accepted() {
+    let promising = || defaults().client_no_context_takeover(true).client_max_window_bits(9).unwrap();
+    let far = text(700, 7);
+    let messages = [b"Hello Hello".to_vec(), [&far[..], &far].concat(), b"Hello Hello".to_vec()];
+    let answered = |client: &PerMessageDeflate| {
+        let mut end = client.finalize(&Params::new("permessage-deflate")).unwrap();
+        messages.iter().map(|message| compress(&mut *end.encoder, message)).collect::<Vec<_>>()
+    };
+    let strict = answered(&promising());
+    assert_eq!(strict[0], strict[2]);
+    assert_eq!(answered(&promising().or_offer(defaults())), strict);
+    assert_eq!(answered(&defaults().or_offer(promising())), strict);
+    let (forgetful, small) = (
+        defaults().client_no_context_takeover(true),
+        defaults().client_max_window_bits(9).unwrap().fixed_client_window().client_max_window_bits(9).unwrap(),
+    );
+    assert_eq!(answered(&defaults().or_offer(forgetful).or_offer(small)), strict);
+    assert_ne!(answered(&defaults()), strict);
+    // An offer that the answer does not suit binds nobody.
+    let declined = promising().server_no_context_takeover(true);
+    assert_eq!(answered(&declined.or_offer(defaults())), answered(&defaults()));
+}
+
+#[test]
+fn z07_the_last_word_on_the_clients_window_counts() {
+    let bits = |config: PerMessageDeflate| config.client_max_window_bits(9).unwrap();
+    assert_eq!(bits(defaults().fixed_client_window()).offers(), bits(defaults()).offers());
+    let fixed = bits(defaults()).fixed_client_window().offers();
+    assert_eq!(fixed, [Params::new("permessage-deflate")]);
 }
 
 #[test]

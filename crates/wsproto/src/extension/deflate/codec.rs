@@ -131,8 +131,9 @@ const LEAST_BITS: u8 = 9;
 /// The level that goes through zeros with the least work.
 const FASTEST: u8 = 1;
 
-/// Above this level the library looks for matches also in the chains of positions that it never hashed. Those
-/// entries are of the past, too, and nothing but new memory clears them.
+/// Above this level the library also follows the chains of positions inside a match, whether or not they were hashed
+/// since the reset. Nothing but new memory clears the entries of those that were not, and we do not rely on there
+/// being none.
 const LAST_WITHOUT_CHAIN_SEARCH: u8 = 8;
 
 /// What one call moved lies in memory, so it fits.

@@ -36,10 +36,10 @@
 //! a compressed message and does not end it holds one decoder, 48 KB and at most one window, for as long as you let
 //! it: that is what timeouts are for.
 //!
-//! In time, a message of 100 bytes costs an encoder some 10 µs, and some 4 to 8 µs more with 4 KiB of history, 60 µs
-//! more with 32 KiB; a decoder 0.3 to 2 µs, and 0.1 µs and 0.8 µs more. Of long messages a byte costs some 15 ns to
-//! encode and 2 ns to decode. (One core of a small server.) Hence the window of 12 bits that a server answers with
-//! by default, and that a client by default compresses with.
+//! In time, a short message costs an encoder mostly what prepares it: its tables are cleared, its window is
+//! overwritten, and the history, if there is one, is hashed, all of which grows with the window. A decoder copies the
+//! history, no more. Hence the window of 12 bits that a server answers with by default, and that a client by default
+//! compresses with.
 //!
 //! # When not to compress
 //!
@@ -117,7 +117,7 @@ pub struct PerMessageDeflate {
 impl PerMessageDeflate {
     /// Level of compression by default: 6.
     pub const DEFAULT_LEVEL: u8 = 6;
-    /// Memory level by default: 5, which costs some 2 % of the ratio and saves 100 KB for each encoder over 8.
+    /// Memory level by default: 5, which compresses a little less than 8 and takes much less memory.
     pub const DEFAULT_MEM_LEVEL: u8 = 5;
     /// Shortest whole message that is compressed by default: 64 bytes.
     pub const DEFAULT_THRESHOLD: usize = 64;
@@ -175,6 +175,8 @@ impl PerMessageDeflate {
     /// A client offers to keep to it, and does; by default it leaves the number to the server and takes 12 at most.
     /// For a server what it demands from clients that offer to be limited, 12 by default; the others may take 15.
     ///
+    /// Takes back [`fixed_client_window`](Self::fixed_client_window).
+    ///
     /// # Errors
     ///
     /// Yours, where `bits` is not 8 to 15.
@@ -185,6 +187,9 @@ impl PerMessageDeflate {
     }
 
     /// For clients: does not offer `client_max_window_bits`, so that the server may not limit the client's window.
+    ///
+    /// This and [`client_max_window_bits`](Self::client_max_window_bits) exclude each other: the one that is called
+    /// last counts.
     #[must_use]
     pub const fn fixed_client_window(mut self) -> Self {
         self.terms.client_max_window_bits = None;
@@ -192,7 +197,11 @@ impl PerMessageDeflate {
         self
     }
 
-    /// For clients: another offer, for servers that decline those so far (§5.1: "listed in order of preference").
+    /// For clients: another offer, for servers that decline those so far. "The order of elements is important as it
+    /// specifies the client's preference." (§5)
+    ///
+    /// Where an answer suits several offers, the client does not know which of them was accepted: of what they promise
+    /// for its own direction it keeps the strictest, the smallest window and no takeover if one of them says so.
     ///
     /// Of `next` only the parameters count, and its own further offers: the rest is as it is here.
     #[must_use]
@@ -212,8 +221,8 @@ impl PerMessageDeflate {
         Ok(self)
     }
 
-    /// How much memory an encoder takes for what it has not written yet: 152 KB in all at 1 and 381 KB at 9 with a
-    /// window of 12 bits; 5 by default, which is 165 KB.
+    /// How much memory an encoder takes for what it has not written yet, from 1 to 9, each twice the one before; 5 by
+    /// default, which makes an encoder of 165 KB.
     ///
     /// # Errors
     ///
@@ -273,8 +282,10 @@ impl Extension for PerMessageDeflate {
     }
 
     fn finalize(&self, answer: &Params) -> Option<Negotiated> {
-        // An answer does not say which offer it is for: it is for the first that it suits.
-        let agreement = iter::once(&self.terms).chain(&self.fallbacks).find_map(|terms| terms.finalize(answer))?;
+        // An answer does not say which offer it is for, and need not repeat what the client promised for itself
+        // (§7.1.1.2, §7.1.2.2): it may be for any that it suits.
+        let suited = iter::once(&self.terms).chain(&self.fallbacks).filter_map(|terms| terms.finalize(answer));
+        let agreement = suited.reduce(Agreement::or)?;
         Some(self.negotiated(Role::Client, agreement))
     }
 }

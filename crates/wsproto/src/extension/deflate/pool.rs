@@ -12,6 +12,11 @@ use super::codec::{Compressor, Decompressor, Settings};
 ///
 /// A handle: clones share one pool, and so do the clones of a configuration that holds it. The bound is on what is
 /// kept while nobody needs it, not on how many work at a time: where none is free, a codec is made.
+///
+/// Any connections may share one, also those of strangers to each other: nothing of one connection can be seen by
+/// another. A decoder forgets its window when it comes back, so that no peer's data can refer to it; an encoder's
+/// window and tables are overwritten, so that it writes byte for byte what a new one would. (At level 9, where the
+/// library leaves traces that only new memory clears, encoders are not kept but made for each message.)
 #[derive(Clone)]
 pub struct CodecPool(Arc<Shelves>);
 
@@ -127,6 +132,15 @@ mod tests {
         assert_eq!(pool.idle().1, 2, "the oldest was given up: this one is new");
         assert_eq!(pool.compressor(Settings { level: 2, ..SETTINGS }).settings().level, 2);
         assert_eq!(pool.idle().1, 1);
+    }
+
+    #[test]
+    fn an_encoder_that_cannot_be_cleaned_is_not_kept() {
+        let pool = CodecPool::new(10);
+        for level in 0..=9 {
+            pool.give_compressor(Compressor::new(Settings { level, ..SETTINGS }));
+            assert_eq!(pool.idle().1, usize::from(level.min(8)) + 1);
+        }
     }
 
     #[test]

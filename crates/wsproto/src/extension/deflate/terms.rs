@@ -47,6 +47,18 @@ pub(super) struct Direction {
     pub(super) bits: u8,
 }
 
+impl Agreement {
+    /// For the client, where an answer suits two of its offers, either of which may be the one that was accepted: it
+    /// keeps the promises of both. (How the server compresses is in the answer alone.)
+    pub(super) fn or(self, other: Self) -> Self {
+        let client = Direction {
+            takeover: self.client.takeover && other.client.takeover,
+            bits: self.client.bits.min(other.client.bits),
+        };
+        Self { client, ..self }
+    }
+}
+
 impl Terms {
     /// The offer of a client.
     pub(super) fn offer(&self) -> Params {
@@ -67,8 +79,11 @@ impl Terms {
         }
     }
 
-    /// A server's answer to an offer, or `None` to decline it: "[...] it has any unknown [...] parameter, [...] an
-    /// invalid value, [...] multiple parameters with the same name" (§7.1).
+    /// A server's answer to an offer, or `None` to decline it.
+    ///
+    /// "A server MUST decline an extension negotiation offer for this extension if any of the following conditions
+    /// are met" (§7): a parameter that is not defined for offers, one with an invalid value, several with the same
+    /// name, or what the server does not support, which for us is nothing.
     pub(super) fn accept(&self, offer: &Params) -> Option<(Params, Agreement)> {
         let offer = Parsed::new(offer)?;
         let mut answer = Params::new(NAME);
@@ -86,7 +101,7 @@ impl Terms {
         // "[...] with the same or smaller value as the offer" (§7.1.2.1), and also without an offer.
         let wished = self.server_max_window_bits.unwrap_or(USUAL);
         let server_bits = match offer.server_max_window_bits {
-            // In an offer "MUST have a value".
+            // The parameter has "a decimal integer value" (§7.1.2.1), which is missing here.
             Some(None) => return None,
             Some(Some(offered)) => wished.min(offered),
             None => wished,
@@ -95,7 +110,8 @@ impl Terms {
             answer = answer.with_value(SERVER_MAX_WINDOW_BITS, server_bits.to_string());
         }
 
-        // "[...] the server MUST NOT include" it where the client did not offer it (§7.1.2.2).
+        // Where the offer does not have it, "the corresponding extension negotiation response to the offer MUST NOT
+        // include" it (§7.1.2.2).
         let client_bits = match offer.client_max_window_bits {
             Some(offered) => {
                 let bits = self.client_max_window_bits.unwrap_or(USUAL).min(offered.unwrap_or(LARGEST));
