@@ -207,7 +207,9 @@ fn both_ends_say_what_was_agreed_on() {
     let mut server = asked(std::str::from_utf8(&out).unwrap());
     let accept = AcceptConnection { subprotocol: Some("chat"), extensions: &[&deflate], ..Default::default() };
     let by_server = server.accept(&accept, &mut answer).unwrap();
-    let Ok(Some(WsEvent::Accept(by_client))) = client.receive(&mut Input::new(&mut answer)) else { panic!("no answer") };
+    let Ok(Some(WsEvent::Accept(by_client))) = client.receive(&mut Input::new(&mut answer)) else {
+        panic!("no answer")
+    };
     assert_eq!(*by_client, by_server);
     assert_eq!(by_server.subprotocol.as_deref(), Some("chat"));
     let extensions: Vec<_> = by_server.extensions.iter().map(ToString::to_string).collect();
