@@ -1,5 +1,7 @@
 //! What the fuzz targets share with the tests of the core, and the heads that the handshake targets build.
 
+#![forbid(unsafe_code)]
+
 #[path = "../../crates/wsproto/tests/support/mod.rs"]
 mod support;
 
@@ -7,12 +9,11 @@ pub mod core {
     //! The tests' own echo loop, transcript and frames.
     use super::support;
     use wsproto::frame::Role;
-    use wsproto::{Extensions, Limits};
+    use wsproto::{Connection, Event, Extensions, Input, Limits, Message};
 
     /// The transcript of a stream that arrives in these pieces, as text: equal for equal outcomes.
     ///
-    /// Of compressed answers it holds what their reader hears: the same message may be compressed in more than one
-    /// way, and an encoder that was used before does not always choose the one that a new encoder does.
+    /// Answers are compared byte by byte, compressed ones too; and what their reader hears is what was said.
     pub fn echo(role: Role, deflate: Option<&str>, limits: Limits, pieces: &[&[u8]]) -> String {
         let connection = |role, limits| {
             let extensions = if deflate.is_some() { support::agreed(role, deflate) } else { Extensions::none() };
@@ -20,15 +21,36 @@ pub mod core {
         };
         let mut transcript = support::drive(connection(role, limits), pieces.iter().copied());
         let out = std::mem::take(&mut transcript.out);
-        let heard = match deflate {
-            None => format!("{out:x?}"),
-            Some(_) => {
-                let heard = support::drive(connection(support::other(role), Limits::none()), [&out[..]]);
-                assert_eq!(heard.error, None, "our answer is refused");
-                all(&heard.said)
-            }
-        };
-        format!("{transcript:?} {} {heard}", all(&transcript.said))
+        if deflate.is_some() {
+            let heard = support::drive(connection(support::other(role), Limits::none()), [&out[..]]);
+            assert_eq!(heard.error, None, "our answer is refused");
+        }
+        format!("{transcript:?} {} {out:x?}", all(&transcript.said))
+    }
+
+    /// Two ends that agreed say the same thing twice, each to the other, and it arrives.
+    pub fn say_twice(mut client: Connection, mut server: Connection) {
+        let text = "what was said, once and again, ".repeat(40);
+        for _ in 0..2 {
+            say(&mut client, &mut server, &text);
+            say(&mut server, &mut client, &text);
+        }
+    }
+
+    fn say(from: &mut Connection, to: &mut Connection, text: &str) {
+        let mut out = Vec::new();
+        from.send(Message::text(text), &mut out).expect("it may be sent");
+        let (mut input, mut heard) = (Input::new(&mut out), Vec::new());
+        while let Some(event) = to.receive(&mut input).expect("what we say is legal") {
+            let Event::Message(message) = event else { panic!("{event:?}") };
+            heard.extend_from_slice(message.data.as_bytes());
+        }
+        assert!(heard == text.as_bytes(), "something else arrived");
+    }
+
+    /// A connection of this end with these extensions.
+    pub fn connection(role: Role, extensions: Extensions) -> Connection {
+        support::connection(role, extensions, Limits::default())
     }
 
     /// All bytes, not their first few as `Debug` shows them.

@@ -1,5 +1,7 @@
 //! The chores of this workspace. `cargo xtask help` lists them.
 
+#![forbid(unsafe_code)]
+
 mod autobahn;
 mod check;
 mod command;

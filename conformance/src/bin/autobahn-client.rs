@@ -2,6 +2,8 @@
 //!
 //! usage: `autobahn-client ws://127.0.0.1:PORT`
 
+#![forbid(unsafe_code)]
+
 use std::error::Error;
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! The command `wsproto`: an echo server and a client for the terminal.
 
+#![forbid(unsafe_code)]
+
 mod connect;
 mod frames;
 mod serve;

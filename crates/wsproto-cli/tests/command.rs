@@ -4,14 +4,14 @@
 
 mod support;
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use wsproto_io::blocking::{AcceptOptions, ConnectOptions, WebSocket};
-use wsproto_io::wsproto::{CloseCode, Limits};
+use wsproto_io::blocking::{AcceptOptions, ConnectOptions};
+use wsproto_io::wsproto::CloseCode;
 use wsproto_io::{Decision, Error, Message};
 
 use support::{BINARY, Server};

@@ -1,7 +1,7 @@
 //! What the world does to a server: descriptors run out, peers are killed, peers do not read.
 
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, missing_docs, dead_code)]
+#![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;
 

@@ -49,6 +49,8 @@
 //! | `options.rs`, `decision.rs` | what can be chosen |
 //! | `message.rs`, `error.rs` | what is said, and what goes wrong |
 //! | `blocking/` | the driver for threads |
+
+#![forbid(unsafe_code)]
 // The parts that drivers share have no user without a driver.
 #![cfg_attr(not(feature = "blocking"), allow(dead_code, unused_imports, unused_macros))]
 
@@ -68,3 +70,8 @@ pub use decision::Decision;
 pub use error::{Closed, Error, Rejected, Timeout};
 pub use message::{IntoMessage, Message};
 pub use wsproto;
+
+/// The examples of the project's README, compiled.
+#[cfg(all(doctest, feature = "blocking"))]
+#[doc = include_str!("../../../README.md")]
+pub struct Readme;

@@ -73,6 +73,7 @@
 //! - `deflate`: permessage-deflate. Switches `std` on.
 //! - `getrandom`: `OsRandom`, masks and nonces from the operating system. Switches `std` on.
 #![cfg_attr(not(feature = "std"), no_std)]
+#![forbid(unsafe_code)]
 
 extern crate alloc;
 

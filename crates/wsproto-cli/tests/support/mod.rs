@@ -1,5 +1,8 @@
 //! The command as a process: what the tests share.
 
+// Each test binary uses a part of it.
+#![allow(dead_code)]
+
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpStream;
 use std::process::{Child, Command, ExitStatus, Stdio};
