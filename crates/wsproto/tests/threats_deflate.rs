@@ -477,9 +477,9 @@ fn z07_what_a_message_refers_to_is_what_was_agreed_on() {
     }
 }
 
-/// "[...] even if the "client_no_context_takeover" extension parameter is not included in the corresponding extension
-/// negotiation response to the offer, the client is not going to use context takeover" (RFC 7692 §7.1.1.2): a server
-/// that accepted such an offer may have given its window away.
+// "[...] even if the "client_no_context_takeover" extension parameter is not included in the corresponding extension
+// negotiation response to the offer, the client is not going to use context takeover" (RFC 7692 §7.1.1.2): a server
+// that accepted such an offer may have given its window away.
 #[test]
 fn z07_a_client_keeps_the_promises_of_each_offer_that_may_have_been_accepted() {
     let promising = || defaults().client_no_context_takeover(true).client_max_window_bits(9).unwrap();
