@@ -12,7 +12,7 @@ use support::{
 };
 use wsproto::frame::Role;
 use wsproto::{
-    CloseCode, CloseFrame, Connection, Event, Input, Limits, LocalProtocolError, Message, Ping, Pong,
+    CloseCode, CloseFrame, Connection, Data, Event, Input, Limits, LocalProtocolError, Message, Ping, Pong,
     RemoteProtocolError, Reply, ReplySlot, State, Transport,
 };
 
@@ -355,6 +355,71 @@ fn every_state_says_what_to_do_with_the_transport() {
         let mut connection = plain(role);
         assert_eq!(connection.receive_eof(), Err(RemoteProtocolError::UnexpectedEof));
         assert_eq!((connection.state(), connection.transport()), (RemoteClosing, Transport::Close));
+    }
+}
+
+// --- Text ---
+
+/// The text that is delivered of a message with this payload, and whether it ended well.
+fn text_of(server: &mut Connection, stream: &mut [u8], piece: usize) -> (String, bool) {
+    let mut text = String::new();
+    for piece in stream.chunks_mut(piece) {
+        let mut input = Input::new(piece);
+        loop {
+            match server.receive(&mut input) {
+                Ok(Some(Event::Message(message))) => {
+                    let Data::Text(data) = &message.data else { panic!("not text") };
+                    text += data;
+                    if message.message_finished {
+                        return (text, true);
+                    }
+                }
+                Ok(Some(other)) => panic!("{other:?}"),
+                Ok(None) => break,
+                Err(error) => {
+                    assert_eq!(error, RemoteProtocolError::InvalidUtf8);
+                    return (text, false);
+                }
+            }
+        }
+    }
+    panic!("neither a message nor an error")
+}
+
+/// Through a whole connection: borrowed, cut everywhere, and out of a stored block of permessage-deflate.
+fn assert_as_std(bytes: &[u8]) {
+    let expected = match std::str::from_utf8(bytes) {
+        Ok(text) => (text.to_owned(), true),
+        Err(error) => (String::from_utf8(bytes[..error.valid_up_to()].to_vec()).unwrap(), false),
+    };
+    let plain_frame = frame(Role::Server, FIN | TEXT, bytes);
+    let len = u8::try_from(bytes.len()).unwrap();
+    let stored = [&[0, len, 0, !len, 0xFF][..], bytes, &[0]].concat();
+    let stored_frame = frame(Role::Server, RSV1 | FIN | TEXT, &stored);
+    for piece in [1, usize::MAX] {
+        let mut server = plain(Role::Server);
+        assert_eq!(text_of(&mut server, &mut plain_frame.clone(), piece), expected, "{bytes:x?} in pieces of {piece}");
+        let extensions = agreed(Role::Server, Some("permessage-deflate"));
+        let mut server = connection(Role::Server, extensions, Limits::default());
+        assert_eq!(text_of(&mut server, &mut stored_frame.clone(), piece), expected, "{bytes:x?} compressed");
+    }
+}
+
+#[test]
+fn f13_text_is_judged_as_std_does_through_a_whole_connection() {
+    assert_as_std(&[]);
+    for a in 0..=255 {
+        assert_as_std(&[a]);
+        for b in (0..=255).step_by(if a < 0x80 { 16 } else { 1 }) {
+            assert_as_std(&[a, b]);
+            // Of the third byte, what can make a difference: the borders of its range.
+            if a >= 0xC0 {
+                for c in [0x00, 0x7F, 0x80, 0xBF, 0xC0, 0xFF] {
+                    assert_as_std(&[a, b, c]);
+                    assert_as_std(&[a, b, c, 0x80]);
+                }
+            }
+        }
     }
 }
 
