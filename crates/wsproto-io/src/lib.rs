@@ -70,8 +70,3 @@ pub use decision::Decision;
 pub use error::{Closed, Error, Rejected, Timeout};
 pub use message::{IntoMessage, Message};
 pub use wsproto;
-
-/// The examples of the project's README, compiled.
-#[cfg(all(doctest, feature = "blocking"))]
-#[doc = include_str!("../../../README.md")]
-pub struct Readme;
