@@ -1,10 +1,13 @@
-//! `Sec-WebSocket-Extensions`: any text is judged without a panic, and two ends of ours always agree.
+//! `Sec-WebSocket-Extensions`: any text is judged without a panic, and two ends of ours always agree and then
+//! understand each other.
 #![no_main]
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use wsproto::extension::{Extension, PerMessageDeflate};
+use wsproto::frame::Role;
 use wsproto::{client_extensions_handshake, server_extensions_handshake};
+use wsproto_fuzz::core::{connection, say_twice};
 
 #[derive(Arbitrary, Debug)]
 struct Config {
@@ -109,6 +112,7 @@ fuzz_target!(|given: Given| {
             let (answer, at_server) = server_extensions_handshake([offers.join(", ").as_str()], &[&server]);
             let at_client = client_extensions_handshake(answer.as_deref(), &[&client]).expect("our own answer");
             assert_eq!((at_server.len(), at_client.len()), (1, 1), "{offers:?} gives {answer:?}");
+            say_twice(connection(Role::Client, at_client), connection(Role::Server, at_server));
         }
     }
 });
