@@ -42,7 +42,7 @@ fuzz_target!(|given: Given| {
             head(FIRST[usize::from(*first) % FIRST.len()], &NEEDED, *left_out, lines, rest)
         }
     };
-    let limits = HeadLimits { size: 2048, headers: 16 };
+    let limits = HeadLimits { size: 2048, headers: 16, ..HeadLimits::default() };
     let whole = RequestReader::new(limits).receive(&bytes);
     let mut reader = RequestReader::new(limits);
     let mut verdict = Ok(None);
@@ -64,7 +64,8 @@ fuzz_target!(|given: Given| {
             let _ =
                 (OriginPolicy::SameHost.allows(request), request.extensions().count(), request.subprotocols().count());
             let deflate = PerMessageDeflate::new();
-            let accept = AcceptConnection { extensions: &[&deflate], ..Default::default() };
+            let accept =
+                AcceptConnection { origins: &OriginPolicy::Any, extensions: &[&deflate], ..Default::default() };
             write_response(&handshake.accept(&accept).expect("nothing of our own is wrong").response, &mut out);
             let reject = handshake.reject(&RejectConnection::new(403)).expect("nothing of our own is wrong");
             let mut rejected = vec![];

@@ -45,7 +45,7 @@ fn reader() -> ResponseReader {
         ..ClientRequest::new("example.com", "/")
     };
     let handshake = ClientHandshake::new(request, *b"the sample nonce").expect("a legal request");
-    ResponseReader::new(handshake, HeadLimits { size: 2048, headers: 16 })
+    ResponseReader::new(handshake, HeadLimits { size: 2048, headers: 16, ..HeadLimits::default() })
 }
 
 /// The body up to its end, in pieces of this size: the bytes, whether it ended, and what went wrong.

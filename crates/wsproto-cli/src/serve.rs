@@ -165,7 +165,7 @@ impl Server {
         stream.set_nodelay(true)?;
         let mut path = String::new();
         let mut socket = self.options.accept_with(stream, |request| {
-            request.path().clone_into(&mut path);
+            request.target().clone_into(&mut path);
             ws::Decision::accept()
         })?;
         let subprotocol = socket.subprotocol().map(|name| format!(", subprotocol {name}")).unwrap_or_default();

@@ -360,7 +360,7 @@ proptest! {
         prop_assert_eq!(length, out.len());
         prop_assert_eq!(read.headers(), &handshake.request().headers);
         prop_assert_eq!(read.authority(), authority);
-        prop_assert_eq!(read.path(), path);
+        prop_assert_eq!(read.target(), path);
         prop_assert_eq!(read.origin(), origin.as_deref());
         prop_assert_eq!(read.subprotocols().collect::<Vec<_>>(), subprotocols);
         prop_assert_eq!(read.extensions().collect::<Vec<_>>(), vec![offer]);
@@ -666,7 +666,7 @@ fn h09_version_method_and_target() {
     ] {
         let handshake = accepted(&first(line));
         let request = handshake.request();
-        assert_eq!((request.authority(), request.scheme(), request.path()), (authority, scheme, path), "{line}");
+        assert_eq!((request.authority(), request.scheme(), request.target()), (authority, scheme, path), "{line}");
     }
     for version in ["8", "7", "0", "14", "013", "13, 8", "13.0", "x", ""] {
         let error = refused(&request("Sec-WebSocket-Version", &[&format!("Sec-WebSocket-Version: {version}")]));

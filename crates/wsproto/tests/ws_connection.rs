@@ -313,3 +313,15 @@ fn an_end_in_the_handshake_is_the_peers_fault() {
     assert!(client.into_connection().is_err());
     assert!(size_of::<WsEvent<'_>>() <= 64);
 }
+
+#[test]
+fn the_path_of_a_request_is_without_its_query() {
+    for (target, path, query) in [("/", "/", None), ("/chat?", "/chat", Some("")), ("/a?b=/c?d", "/a", Some("b=/c?d"))]
+    {
+        let mut bytes = REQUEST.replacen("GET / ", &format!("GET {target} "), 1).into_bytes();
+        let Ok(Some(WsEvent::Request(request))) = WsConnection::server().receive(&mut Input::new(&mut bytes)) else {
+            panic!("no request")
+        };
+        assert_eq!((request.path(), request.query(), request.target()), (path, query, target));
+    }
+}

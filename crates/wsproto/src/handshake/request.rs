@@ -100,9 +100,21 @@ impl Request {
         &self.authority
     }
 
-    /// Path and query, as `/chat?room=1`: begins with `/`, in visible ASCII, not decoded.
+    /// The path, without the query: begins with `/`, in visible ASCII, not decoded.
     #[must_use]
     pub fn path(&self) -> &str {
+        self.path.split_once('?').map_or(self.path.as_str(), |(path, _)| path)
+    }
+
+    /// The query, without its `?`, not decoded.
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        self.path.split_once('?').map(|(_, query)| query)
+    }
+
+    /// Path and query as they were sent: the request target of HTTP/1.1, the `:path` of HTTP/2 and 3.
+    #[must_use]
+    pub fn target(&self) -> &str {
         &self.path
     }
 

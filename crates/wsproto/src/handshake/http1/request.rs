@@ -102,9 +102,15 @@ pub struct PlainRequest {
 }
 
 impl PlainRequest {
-    /// Path and query; begins with `/`.
+    /// The path, without the query: begins with `/`, in visible ASCII, not decoded.
     #[must_use]
     pub fn path(&self) -> &str {
+        self.path.split_once('?').map_or(self.path.as_str(), |(path, _)| path)
+    }
+
+    /// Path and query as they were sent.
+    #[must_use]
+    pub fn target(&self) -> &str {
         &self.path
     }
 
@@ -165,7 +171,8 @@ mod tests {
         assert!(reader.plain_request().is_none());
         assert_eq!(reader.receive(bytes).unwrap_err(), RequestError::NotWebSocket);
         let plain = reader.plain_request().unwrap();
-        assert_eq!((plain.path(), plain.headers().text("host")), ("/index.html?a", Some("example.com")));
+        assert_eq!((plain.path(), plain.target()), ("/index.html", "/index.html?a"));
+        assert_eq!(plain.headers().text("host"), Some("example.com"));
         assert_eq!(reader.receive(bytes).unwrap_err(), RequestError::NotWebSocket);
         // What is broken as HTTP is no plain request either.
         for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"POST / HTTP/1.1\r\nHost: a\r\n\r\n", b"GET / HTTP/1.0\r\n\r\n"]
