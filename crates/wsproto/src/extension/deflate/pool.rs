@@ -15,8 +15,8 @@ use super::codec::{Compressor, Decompressor, Settings};
 ///
 /// Any connections may share one, also those of strangers to each other: nothing of one connection can be seen by
 /// another. A decoder forgets its window when it comes back, so that no peer's data can refer to it; an encoder's
-/// window is overwritten and its hash table cleared, so that it writes byte for byte what a new one would. (At level 9, where the
-/// library leaves traces that only new memory clears, encoders are not kept but made for each message.)
+/// window is overwritten and its hash table cleared, so that it writes byte for byte what a new one would. (At level
+/// 9, where the library may follow entries that only new memory clears, encoders are made for each message, not kept.)
 #[derive(Clone)]
 pub struct CodecPool(Arc<Shelves>);
 
