@@ -532,6 +532,19 @@ fn z08_blocks_with_bfinal_are_paid_with_bytes_or_frames() {
         let (_, _, error) = decompress(&mut *end.decoder, &ends(10_000), piece, space);
         assert_eq!(error.unwrap().code, CloseCode::POLICY_VIOLATION);
     }
+    // Nor does it help to spread them over messages.
+    let mut end = pair(&defaults(), &defaults()).1;
+    let mut message = || decompress(&mut *end.decoder, &[[0x03, 0x00].repeat(30), vec![0]].concat(), 4096, 4096).2;
+    let refused = (0..10).find_map(|_| message());
+    assert_eq!(refused.unwrap().code, CloseCode::POLICY_VIOLATION);
+    // Who ends each message with one may do so for ever.
+    let mut end = pair(&defaults(), &defaults()).1;
+    for _ in 0..1000 {
+        assert_eq!(
+            decompress(&mut *end.decoder, &[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00], 4096, 4096).2,
+            None
+        );
+    }
     // Who flushes with it pays enough.
     let mut end = pair(&defaults(), &defaults()).1;
     let stored = [&[0x01, 0x64, 0x00, 0x9b, 0xff][..], &[b'x'; 100]].concat();

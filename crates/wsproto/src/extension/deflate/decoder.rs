@@ -28,17 +28,17 @@ pub(super) struct DeflateDecoder {
     failed: Option<ExtensionError>,
 }
 
-/// Where the compressed data of a message stands.
+/// Where the compressed data stands.
 struct Stream {
     /// Whether nothing was read since the message began, or since a block with BFINAL ended.
     fresh: bool,
     /// The last four bytes that were read.
     last: u32,
-    /// How many bytes were read of the message.
+    /// How many bytes were read, of all messages.
     read: u64,
-    /// How many frames it has, after the first.
+    /// How many frames they had.
     frames: u64,
-    /// How many blocks with BFINAL have ended in it.
+    /// How many blocks with BFINAL have ended in them.
     ends: u64,
 }
 
@@ -135,13 +135,12 @@ impl Decoder for DeflateDecoder {
         let marked = rsv.contains(Rsv::RSV1);
         if frame.first {
             self.compressed = marked;
-            self.stream = Stream::new();
+            self.stream.begin_message();
         } else if marked {
             // "An endpoint MUST NOT set the "Per-Message Compressed" bit of [...] non-first fragments" (§6).
             return Err(MARKED_CONTINUATION);
-        } else {
-            self.stream.frames += 1;
         }
+        self.stream.frames += u64::from(self.compressed);
         Ok(self.compressed)
     }
 
@@ -179,7 +178,7 @@ impl Drop for DeflateDecoder {
 
 impl Stream {
     /// An end costs a reset and a copy of the history: as much as reading some hundred bytes. A peer that ends
-    /// blocks to no purpose is refused: these many may end for nothing,
+    /// blocks to no purpose is refused: on a connection these many may end for nothing,
     const FREE_ENDS: u64 = 32;
     /// and then one for each frame (a sender without another way to flush needs them, §7.2.3.4) and for so many
     /// bytes.
@@ -187,6 +186,11 @@ impl Stream {
 
     const fn new() -> Self {
         Self { fresh: true, last: u32::MAX, read: 0, frames: 0, ends: 0 }
+    }
+
+    const fn begin_message(&mut self) {
+        self.fresh = true;
+        self.last = u32::MAX;
     }
 
     fn read(&mut self, bytes: &[u8]) {
@@ -231,7 +235,7 @@ const BROKEN: ExtensionError = ExtensionError { code: CloseCode::INVALID_PAYLOAD
 const CUT_SHORT: ExtensionError =
     ExtensionError { code: CloseCode::INVALID_PAYLOAD, message: "compressed data ends inside a block" };
 const TOO_MANY_ENDS: ExtensionError =
-    ExtensionError { code: CloseCode::POLICY_VIOLATION, message: "too many final blocks in a compressed message" };
+    ExtensionError { code: CloseCode::POLICY_VIOLATION, message: "too many final blocks in compressed messages" };
 const NO_MEMORY: ExtensionError =
     ExtensionError { code: CloseCode::INTERNAL_ERROR, message: "no memory to decompress with" };
 
