@@ -58,11 +58,17 @@ pub enum Timeout {
         /// again later.
         queued: bool,
     },
+    /// The transport took nothing in the time that one write may take, in the middle of a message of more than 64 KiB,
+    /// which is not queued whole. The message cannot be finished, and the connection is over.
+    Unfinished,
     /// The peer did not answer our Close in time. The connection is over.
     Close,
 }
 
 /// How a connection ended, as other APIs tell it.
+///
+/// Displayed, it is one line that is safe to log: what does something to a terminal is escaped in the reason
+/// ([`Error::printable`]).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Closed {
     /// The peer's close code; 1005 where its Close had none, 1006 where there was no Close (RFC 6455 §7.1.5). Where the
@@ -93,8 +99,29 @@ impl fmt::Display for Closed {
             1006 => f.write_str("ended without a closing handshake (1006)")?,
             code => write!(f, "closed with code {code}")?,
         }
-        if self.reason.is_empty() { Ok(()) } else { write!(f, ": {}", self.reason) }
+        if self.reason.is_empty() { Ok(()) } else { write!(f, ": {}", Error::printable(&self.reason)) }
     }
+}
+
+struct Printable<'a>(&'a str);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0;
+        while let Some((at, character)) = rest.char_indices().find(|(_, character)| acts(*character)) {
+            write!(f, "{}{}", &rest[..at], character.escape_default())?;
+            rest = &rest[at + character.len_utf8()..];
+        }
+        f.write_str(rest)
+    }
+}
+
+/// Whether a character does something other than to be shown.
+fn acts(character: char) -> bool {
+    let separates_lines = matches!(character, '\u{2028}' | '\u{2029}');
+    let turns =
+        matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    separates_lines || turns || character.is_control()
 }
 
 /// A server's answer other than a WebSocket.
@@ -121,6 +148,18 @@ impl Error {
             Self::Closed(closed) => Some(closed.code),
             _ => None,
         }
+    }
+
+    /// Foreign text, such as a close reason or the body of a rejection, as one line that is safe to log and to print:
+    /// control characters, ends of lines, and characters that turn the direction of text (Unicode's bidirectional
+    /// controls) are escaped as in Rust's strings. A backslash stays as it is.
+    ///
+    /// ```
+    /// assert_eq!(wsproto_io::Error::printable("a\nb\u{1b}[31m é").to_string(), r"a\nb\u{1b}[31m é");
+    /// ```
+    #[must_use]
+    pub fn printable(text: &str) -> impl fmt::Display + '_ {
+        Printable(text)
     }
 
     pub(crate) const fn is_timeout(&self) -> bool {
@@ -169,6 +208,7 @@ impl fmt::Display for Timeout {
             Self::Receive => "nothing was received in time",
             Self::Send { queued: true } => "the peer did not take the message in time; it is queued",
             Self::Send { queued: false } => "the peer did not take earlier messages in time; this one was not queued",
+            Self::Unfinished => "the peer stopped taking a long message in the middle; the connection is over",
             Self::Close => "the peer did not answer the Close in time",
         })
     }
@@ -219,5 +259,20 @@ impl From<InvalidHeader> for Error {
 impl From<NoRandomness> for Error {
     fn from(_: NoRandomness) -> Self {
         Self::NoRandomness
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_does_nothing_to_a_log() {
+        let reason =
+            "bye \u{1b}[2J\r\n127.0.0.1: forged\u{7f}\u{9b}\u{202e}\u{2066}\u{200f}\u{61c}\u{2028} é \\ 😀".to_owned();
+        let closed = Closed { code: 4000, reason };
+        let line = "closed with code 4000: bye \\u{1b}[2J\\r\\n127.0.0.1: forged\\u{7f}\\u{9b}\\u{202e}\\u{2066}\\u{200f}\\u{61c}\\u{2028} é \\ 😀";
+        assert_eq!(closed.to_string(), line);
+        assert_eq!(Error::Closed(closed).to_string(), format!("the connection was {line}"));
     }
 }
