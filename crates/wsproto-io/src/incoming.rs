@@ -15,7 +15,11 @@ pub(crate) struct Incoming {
     buffer: Vec<u8>,
     marks: Marks,
     size: ReadSize,
+    /// Whether the last read filled its buffer: then the next one hardly waits.
+    filled: bool,
     closed: Option<Closed>,
+    /// A message that is longer than the assembler takes, though not longer than the receiver does.
+    too_big: Option<RemoteProtocolError>,
 }
 
 /// Where the application is in the buffer.
@@ -37,7 +41,8 @@ impl Incoming {
         let limit = usize::try_from(limits.message_limit()).unwrap_or(usize::MAX);
         let marks = Marks { start: 0, end: first.len(), exhausted: first.is_empty() };
         let (assembler, size) = (Assembler::new(limit), ReadSize::new());
-        Self { receiver, assembler, buffer: first, marks, size, closed: None }
+        let (filled, closed, too_big) = (false, None, None);
+        Self { receiver, assembler, buffer: first, marks, size, filled, closed, too_big }
     }
 
     /// Whether there may be events that need no more bytes.
@@ -51,8 +56,21 @@ impl Incoming {
     }
 
     /// What the connection failed with.
-    pub(crate) const fn error(&self) -> Option<RemoteProtocolError> {
-        self.receiver.error()
+    pub(crate) fn error(&self) -> Option<RemoteProtocolError> {
+        self.receiver.error().or(self.too_big)
+    }
+
+    /// Before a read that may wait: the thread frees what it keeps for writing, where it is large.
+    pub(crate) fn before_waiting(&self) {
+        if !self.filled {
+            lend::before_waiting();
+        }
+    }
+
+    /// Notes that a read waited for its whole time, and gave nothing.
+    pub(crate) const fn quiet(&mut self) {
+        self.size.quiet();
+        self.filled = false;
     }
 
     /// A buffer to read into. It comes back with [`Self::received`].
@@ -68,6 +86,7 @@ impl Incoming {
             return;
         }
         self.size.note(n);
+        self.filled = n == buffer.len();
         self.buffer = buffer;
         self.marks = Marks { start: 0, end: n, exhausted: false };
     }
@@ -97,6 +116,7 @@ impl Incoming {
             receiver: &mut self.receiver,
             assembler: &mut self.assembler,
             closed: &mut self.closed,
+            too_big: &mut self.too_big,
             marks: &mut self.marks,
         }
     }
@@ -109,6 +129,7 @@ pub(crate) struct Events<'b> {
     receiver: &'b mut Receiver,
     assembler: &'b mut Assembler,
     closed: &'b mut Option<Closed>,
+    too_big: &'b mut Option<RemoteProtocolError>,
     marks: &'b mut Marks,
 }
 
@@ -116,6 +137,9 @@ impl<'b> Events<'b> {
     /// The next event, and the reply that is owed for it.
     #[inline]
     pub(crate) fn next(&mut self) -> Result<Option<(Event<'b>, Option<Reply>)>, RemoteProtocolError> {
+        if let Some(error) = *self.too_big {
+            return Err(error);
+        }
         match self.receiver.receive(&mut self.input) {
             Ok(Some(event)) => {
                 if let Event::Close(frame) = &event {
@@ -138,9 +162,13 @@ impl<'b> Events<'b> {
 
     /// Joins pieces; gives a message that is whole.
     pub(crate) fn join(&mut self, piece: wsproto::Message<'b>) -> Result<Option<Data<'b>>, RemoteProtocolError> {
-        self.assembler
-            .push(piece)
-            .map_err(|TooBig { limit }| RemoteProtocolError::MessageTooBig { limit: limit as u64 })
+        self.assembler.push(piece).map_err(|TooBig { limit }| {
+            let error = RemoteProtocolError::MessageTooBig { limit: limit as u64 };
+            self.marks.exhausted = true;
+            *self.closed = Some(Closed::failed(error));
+            *self.too_big = Some(error);
+            error
+        })
     }
 
     pub(crate) fn closed(&self) -> Option<&Closed> {

@@ -11,6 +11,10 @@ pub(crate) const MIN_READ: usize = 4 * 1024;
 /// A writing buffer with more room than this is freed, not kept for the next, in bytes.
 const MAX_KEPT: usize = 256 * 1024;
 
+/// A writing buffer with more room than this is freed before its thread waits, in bytes: where each connection has a
+/// thread of its own, what the thread keeps is what an idle connection holds.
+const MAX_KEPT_WHILE_WAITING: usize = 16 * 1024;
+
 thread_local! {
     static READ: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
     static WRITE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
@@ -44,6 +48,16 @@ pub(crate) fn return_write_buffer(mut buffer: Vec<u8>) {
     }
 }
 
+/// Before the thread waits: frees the writing buffer where it is large.
+pub(crate) fn before_waiting() {
+    let _ = WRITE.try_with(|kept| {
+        let buffer = kept.take();
+        if buffer.capacity() <= MAX_KEPT_WHILE_WAITING {
+            kept.set(buffer);
+        }
+    });
+}
+
 /// How much to read at a time: a connection that sends little holds little while it waits.
 ///
 /// A read that fills its buffer makes the next one four times as large; four in a row that would have fitted in a
@@ -61,6 +75,11 @@ impl ReadSize {
 
     pub(crate) const fn len(self) -> usize {
         self.len
+    }
+
+    /// Notes that a read waited and gave nothing.
+    pub(crate) const fn quiet(&mut self) {
+        *self = Self::new();
     }
 
     /// Notes what a read gave.
@@ -104,6 +123,18 @@ mod tests {
         assert_eq!(size.len(), MAX_READ, "four small reads in a row, not four in all");
         size.note(1);
         assert_eq!(size.len(), MAX_READ / 4);
+        size.quiet();
+        assert_eq!(size.len(), MIN_READ);
+    }
+
+    #[test]
+    fn a_thread_that_waits_keeps_no_large_buffer() {
+        return_write_buffer(Vec::with_capacity(MAX_KEPT_WHILE_WAITING));
+        before_waiting();
+        assert!(write_buffer().capacity() >= MAX_KEPT_WHILE_WAITING);
+        return_write_buffer(Vec::with_capacity(MAX_KEPT_WHILE_WAITING + 1));
+        before_waiting();
+        assert_eq!(write_buffer().capacity(), 0);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Events without a copy.
 
-use wsproto::{Data, Event};
+use wsproto::{Data, Event, RemoteProtocolError};
 
 use super::io::Io;
 use super::stream::Stream;
@@ -50,14 +50,17 @@ impl<'b, S: Stream> Batch<'b, S> {
                 Ok(Some(event))
             }
             Ok(None) => Ok(None),
-            Err(error) => {
-                if let Some(reply) = error.response() {
-                    self.io.outgoing.reply(reply);
-                }
-                self.io.fail();
-                Err(error.into())
-            }
+            Err(error) => Err(self.fail(error)),
         }
+    }
+
+    /// Tells the peer what it did, and ends the connection.
+    fn fail(&mut self, error: RemoteProtocolError) -> Error {
+        if let Some(reply) = error.response() {
+            self.io.outgoing.reply(reply);
+        }
+        self.io.fail();
+        error.into()
     }
 
     /// The next whole message: borrowed where it came in one piece, else joined. `None` where it takes another read, which
@@ -69,8 +72,10 @@ impl<'b, S: Stream> Batch<'b, S> {
     pub fn message(&mut self) -> Result<Option<Data<'b>>, Error> {
         while let Some(event) = self.next()? {
             if let Event::Message(piece) = event {
-                if let Some(data) = self.events.join(piece)? {
-                    return Ok(Some(data));
+                match self.events.join(piece) {
+                    Ok(Some(data)) => return Ok(Some(data)),
+                    Ok(None) => {}
+                    Err(error) => return Err(self.fail(error)),
                 }
             }
         }
