@@ -19,6 +19,16 @@ impl Deadline {
         Self { at: Instant::now().checked_add(time), what }
     }
 
+    /// The earlier of this and one that begins now.
+    pub(crate) fn or_after(self, time: Duration) -> Self {
+        let other = Self::after(time, self.what);
+        match (self.at, other.at) {
+            (Some(at), Some(earlier)) if earlier < at => other,
+            (None, Some(_)) => other,
+            _ => self,
+        }
+    }
+
     /// What is left; an error where nothing is.
     pub(crate) fn left(self) -> Result<Option<Duration>, Error> {
         match self.at {
@@ -32,7 +42,7 @@ impl Deadline {
     }
 
     /// After a timeout: usually the deadline has passed. A transport that does not block is asked again, with a pause.
-    fn pause(self) -> Result<(), Error> {
+    pub(crate) fn pause(self) -> Result<(), Error> {
         self.left()?;
         thread::sleep(Duration::from_millis(1));
         Ok(())
@@ -63,6 +73,14 @@ impl Deadline {
             }
         }
         Ok(stream.flush()?)
+    }
+}
+
+/// The shorter of two times, where `None` has no end.
+pub(crate) fn shorter(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use wsproto::Message;
 use wsproto::frame::Role;
 
-use super::deadline::{Deadline, ignore_unsupported, is_timeout};
+use super::deadline::{Deadline, ignore_unsupported, is_timeout, shorter};
 use super::stream::Stream;
 use crate::error::{Error, Timeout};
 use crate::outgoing::{LOW, Outgoing};
@@ -24,7 +24,8 @@ pub(crate) struct Io<S> {
     write_timeout_now: Option<Duration>,
     pub(super) close_timeout: Duration,
     /// Until when the peer has to answer our Close.
-    closing: Option<Deadline>,
+    pub(super) closing: Option<Deadline>,
+    turn: Turn,
     /// What the transport failed with when it was written to: it takes nothing any more.
     pub(super) broken: Option<io::ErrorKind>,
     pub(super) ended: bool,
@@ -38,8 +39,34 @@ pub(super) const LINGER: Duration = Duration::from_secs(1);
 pub(super) const LINGER_BYTES: usize = 256 * 1024;
 
 /// How long one who wants to read tries to write first, and then to read, in turns, while the transport takes nothing.
-/// (Else two peers could each wait for the other to read.)
-pub(super) const TURN: Duration = Duration::from_millis(20);
+/// (Else two peers could each wait for the other to read.) The turns grow while nothing moves, so that a peer that has
+/// stopped for good costs next to nothing.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Turn(Duration);
+
+impl Turn {
+    const SHORTEST: Duration = Duration::from_millis(20);
+    const LONGEST: Duration = Duration::from_secs(1);
+
+    pub(super) const fn new() -> Self {
+        Self(Self::SHORTEST)
+    }
+
+    /// How long one turn lasts: a read timeout has room for two.
+    pub(super) fn time(self, read_timeout: Option<Duration>) -> Duration {
+        read_timeout.map_or(self.0, |timeout| self.0.min((timeout / 2).max(Self::SHORTEST)))
+    }
+
+    /// Nothing moved, in neither direction.
+    pub(super) fn lengthen(&mut self) {
+        self.0 = (self.0 * 2).min(Self::LONGEST);
+    }
+
+    /// A byte moved.
+    pub(super) const fn reset(&mut self) {
+        self.0 = Self::SHORTEST;
+    }
+}
 
 impl<S: Stream> Io<S> {
     pub(super) fn new(stream: S, outgoing: Outgoing, role: Role, close_timeout: Duration) -> Self {
@@ -54,6 +81,7 @@ impl<S: Stream> Io<S> {
             write_timeout_now,
             close_timeout,
             closing,
+            turn: Turn::new(),
             broken,
             ended,
         }
@@ -85,8 +113,12 @@ impl<S: Stream> Io<S> {
         loop {
             if self.outgoing.is_full() && !timed_out {
                 match self.write_to(LOW) {
-                    // A message that was begun must be finished: the rest of it waits in the queue.
-                    Err(Error::Timeout(_)) => timed_out = true,
+                    // All of it is in the queue.
+                    Err(Error::Timeout(_)) if encoding.is_finished() => timed_out = true,
+                    Err(Error::Timeout(_)) => {
+                        self.give_up(io::ErrorKind::TimedOut);
+                        return Err(Error::Timeout(Timeout::Unfinished));
+                    }
                     result => result?,
                 }
             }
@@ -97,6 +129,12 @@ impl<S: Stream> Io<S> {
         }
     }
 
+    /// The transport takes nothing any more; whoever reads still gets what the peer sent before.
+    fn give_up(&mut self, kind: io::ErrorKind) {
+        self.end();
+        self.broken = Some(kind);
+    }
+
     /// Writes until at most this many bytes wait.
     pub(super) fn write_to(&mut self, mark: usize) -> Result<(), Error> {
         self.write_within(mark, self.write_timeout)
@@ -105,7 +143,8 @@ impl<S: Stream> Io<S> {
     /// For one who wants to read: writes what the transport takes soon. Whether something still waits: then it is time to
     /// read, for the peer may not read before we do.
     pub(super) fn write_in_turn(&mut self) -> Result<bool, Error> {
-        match self.write_within(0, Some(self.write_timeout.map_or(TURN, |timeout| timeout.min(TURN)))) {
+        let turn = self.turn.time(self.read_timeout);
+        match self.write_within(0, shorter(self.write_timeout, Some(turn))) {
             Ok(()) => Ok(false),
             Err(Error::Timeout(_)) => Ok(true),
             // A transport that takes nothing any more may still hold what the peer sent before: reading will tell.
@@ -118,24 +157,43 @@ impl<S: Stream> Io<S> {
         if self.outgoing.is_empty() {
             return Ok(());
         }
-        if timeout != self.write_timeout_now {
-            ignore_unsupported(self.stream.set_write_timeout(timeout))?;
-            self.write_timeout_now = timeout;
-        }
+        self.limit_write(timeout)?;
         while !self.outgoing.is_below(mark) {
             match self.stream.write(self.outgoing.unwritten()) {
                 Ok(0) => return Err(self.broken(io::ErrorKind::WriteZero.into())),
-                Ok(n) => self.outgoing.advance(n),
+                Ok(n) => {
+                    self.turn.reset();
+                    self.outgoing.advance(n);
+                    // A peer that takes a byte now and then does not prolong the time for closing.
+                    self.limit_write(timeout)?;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if is_timeout(&error) => return Err(Error::Timeout(Timeout::Send { queued: true })),
+                Err(error) if is_timeout(&error) => return Err(self.write_timed_out()),
                 Err(error) => return Err(self.broken(error)),
             }
         }
         match self.stream.flush() {
-            Err(error) if is_timeout(&error) => Err(Error::Timeout(Timeout::Send { queued: true })),
+            Err(error) if is_timeout(&error) => Err(self.write_timed_out()),
             Err(error) => Err(self.broken(error)),
             Ok(()) => Ok(()),
         }
+    }
+
+    /// Sets the time that the next write may take: this, and no more than is left for closing.
+    fn limit_write(&mut self, timeout: Option<Duration>) -> Result<(), Error> {
+        let timeout = match self.closing {
+            Some(closing) => shorter(timeout, closing.left()?),
+            None => timeout,
+        };
+        if timeout != self.write_timeout_now {
+            ignore_unsupported(self.stream.set_write_timeout(timeout))?;
+            self.write_timeout_now = timeout;
+        }
+        Ok(())
+    }
+
+    fn write_timed_out(&self) -> Error {
+        self.check_closing().err().unwrap_or(Error::Timeout(Timeout::Send { queued: true }))
     }
 
     fn broken(&mut self, error: io::Error) -> Error {
@@ -153,25 +211,37 @@ impl<S: Stream> Io<S> {
             match self.stream.read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if is_timeout(&error) => return Err(Error::Timeout(Timeout::Receive)),
-                result => return Ok(result?),
+                result => {
+                    self.turn.reset();
+                    return Ok(result?);
+                }
             }
         }
     }
 
     /// One read that waits for a short time only. `since` is when this wait began: then `None` if nothing came yet.
     pub(super) fn read_in_turn(&mut self, buffer: &mut [u8], since: Instant) -> Result<Option<usize>, Error> {
-        if let Some(closing) = self.closing {
-            closing.left()?;
-        }
+        let left = self.closing.map_or(Ok(None), Deadline::left)?;
         if self.read_timeout.is_some_and(|timeout| since.elapsed() >= timeout) {
             return Err(Error::Timeout(Timeout::Receive));
         }
-        let timed = self.stream.set_read_timeout(Some(TURN)).is_ok();
+        let turn = shorter(left, Some(self.turn.time(self.read_timeout)));
+        let timed = self.stream.set_read_timeout(turn).is_ok();
         let result = match self.stream.read(buffer) {
-            Err(error) if is_timeout(&error) && timed => Ok(None),
-            Err(error) if is_timeout(&error) => Err(Error::Timeout(Timeout::Receive)),
+            Err(error) if is_timeout(&error) && timed => {
+                self.turn.lengthen();
+                Ok(None)
+            }
+            // A transport that does not block is asked again, with a pause, until the time for closing is over.
+            Err(error) if is_timeout(&error) => {
+                self.closing.map_or(Ok(()), Deadline::pause)?;
+                Err(Error::Timeout(Timeout::Receive))
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(None),
-            result => Ok(Some(result?)),
+            result => {
+                self.turn.reset();
+                Ok(Some(result?))
+            }
         };
         if timed {
             self.stream.set_read_timeout(self.read_timeout)?;
@@ -194,8 +264,9 @@ impl<S: Stream> Io<S> {
         match self.role {
             Role::Server => self.fail(),
             Role::Client => {
-                if self.write_last() {
-                    self.drain(self.close_timeout, usize::MAX);
+                let deadline = self.last_deadline();
+                if self.write_last(deadline) {
+                    self.drain(deadline, usize::MAX);
                 }
                 self.end();
             }
@@ -204,16 +275,24 @@ impl<S: Stream> Io<S> {
 
     /// Writes the last that there is to say, and ends the transport so that it arrives.
     pub(super) fn fail(&mut self) {
-        if self.write_last() {
+        if self.ended {
+            return;
+        }
+        let deadline = self.last_deadline();
+        if self.write_last(deadline) {
             let _ = self.stream.shutdown(Shutdown::Write);
-            self.drain(LINGER, LINGER_BYTES);
+            self.drain(deadline.or_after(LINGER), LINGER_BYTES);
         }
         self.end();
     }
 
+    /// Until when the connection must have ended: its time began with our Close, or begins now.
+    fn last_deadline(&self) -> Deadline {
+        self.closing.unwrap_or_else(|| Deadline::after(self.close_timeout, Timeout::Close))
+    }
+
     /// Writes what is queued, in the time that closing may take.
-    fn write_last(&mut self) -> bool {
-        let deadline = Deadline::after(self.close_timeout, Timeout::Close);
+    fn write_last(&mut self, deadline: Deadline) -> bool {
         let mut written = true;
         while written && !self.outgoing.is_empty() {
             let bytes = self.outgoing.unwritten();
@@ -225,11 +304,11 @@ impl<S: Stream> Io<S> {
     }
 
     /// Reads and throws away until the peer ends the transport; not where there is no timeout for it.
-    fn drain(&mut self, time: Duration, mut bytes: usize) {
-        if self.stream.set_read_timeout(Some(time)).is_err() {
+    fn drain(&mut self, deadline: Deadline, mut bytes: usize) {
+        let Ok(left) = deadline.left() else { return };
+        if self.stream.set_read_timeout(left).is_err() {
             return;
         }
-        let deadline = Deadline::after(time, Timeout::Close);
         let mut buffer = [0; 1024];
         while let Ok(n) = deadline.read(&mut self.stream, &mut buffer) {
             if n == 0 || n > bytes {

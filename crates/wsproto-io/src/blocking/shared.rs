@@ -7,13 +7,13 @@
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use wsproto::Reply;
 use wsproto::frame::Role;
 
-use super::deadline::{Deadline, is_timeout};
-use super::io::{LINGER, LINGER_BYTES, TURN, at_least};
+use super::deadline::{Deadline, ignore_unsupported, is_timeout, shorter};
+use super::io::{LINGER, LINGER_BYTES, Turn};
 use super::stream::Stream;
 use crate::error::{Closed, Error, Timeout};
 use crate::outgoing::Outgoing;
@@ -36,6 +36,8 @@ pub(super) struct Side {
     /// Whether a reply is queued that its thread does not write: whoever writes goes on until it has left.
     pub(super) urgent: bool,
     pub(super) write_timeout: Option<Duration>,
+    /// Until when the connection must have ended: begins with a Close.
+    pub(super) closing: Option<Deadline>,
     pub(super) broken: Option<io::ErrorKind>,
     /// How the connection ended, as the reader saw it.
     pub(super) closed: Option<Closed>,
@@ -47,6 +49,11 @@ pub(super) struct Side {
 pub(super) type Guard<'a> = MutexGuard<'a, Side>;
 
 impl Side {
+    /// What is left for closing; `None`: no limit.
+    fn left(&self) -> Result<Option<Duration>, Error> {
+        self.closing.map_or(Ok(None), Deadline::left)
+    }
+
     pub(super) fn check_open(&self) -> Result<(), Error> {
         match (&self.closed, self.broken) {
             (Some(closed), _) => Err(Error::Closed(closed.clone())),
@@ -76,34 +83,47 @@ where
         self.changed.wait(side).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes until at most `mark` bytes wait, and no reply.
+    /// Waits for a change, at most this long.
+    pub(super) fn wait_for<'a>(&self, side: Guard<'a>, time: Option<Duration>) -> Guard<'a> {
+        match time {
+            None => self.wait(side),
+            Some(time) => self.changed.wait_timeout(side, time).unwrap_or_else(PoisonError::into_inner).0,
+        }
+    }
+
+    /// Writes until at most `mark` bytes wait, and no reply; where a Close was sent, no longer than closing may take.
     pub(super) fn write_to<'a>(&'a self, mark: usize, mut side: Guard<'a>) -> (Guard<'a>, Result<(), Error>) {
         loop {
             while side.writing {
-                side = self.wait(side);
+                match side.left() {
+                    Ok(left) => side = self.wait_for(side, left),
+                    Err(error) => return (side, Err(error)),
+                }
             }
             side.urgent &= !side.outgoing.is_settled();
             if side.outgoing.is_below(if side.urgent { 0 } else { mark }) {
                 return (side, Ok(()));
             }
             let result;
-            (side, result) = self.write_turn(side);
+            let timeout = side.write_timeout;
+            (side, result) = self.write_turn(side, timeout);
             if result.is_err() {
                 return (side, result);
             }
         }
     }
 
-    /// Takes all that is queued, and writes it without the mutex.
-    pub(super) fn write_turn<'a>(&'a self, mut side: Guard<'a>) -> (Guard<'a>, Result<(), Error>) {
+    /// Takes all that is queued, and writes it without the mutex. The transport has this timeout.
+    fn write_turn<'a>(&'a self, mut side: Guard<'a>, timeout: Option<Duration>) -> (Guard<'a>, Result<(), Error>) {
         if let Some(kind) = side.broken {
             side.outgoing.discard();
             return (side, Err(Error::Io(kind.into())));
         }
         side.writing = true;
         let bytes = side.outgoing.take();
+        let closing = side.closing;
         drop(side);
-        let (written, result) = write_all(&self.stream, &bytes);
+        let (written, result) = write_all(&self.stream, &bytes, timeout, closing);
         let mut side = self.lock();
         side.writing = false;
         side.outgoing.put_back(bytes, written);
@@ -117,7 +137,7 @@ where
 
     /// For the reader: sees to it that what is queued leaves, and waits for nobody who writes. Whether it still waits
     /// and nobody writes.
-    pub(super) fn write_replies<'a>(&'a self, mut side: Guard<'a>) -> bool {
+    pub(super) fn write_replies<'a>(&'a self, mut side: Guard<'a>, turn: &mut Turn, longest: Option<Duration>) -> bool {
         if side.outgoing.is_settled() {
             return false;
         }
@@ -126,9 +146,13 @@ where
             return false;
         }
         let timeout = side.write_timeout;
-        let short = timeout.map_or(TURN, |timeout| timeout.min(TURN));
-        let timed = self.stream.set_write_timeout(Some(short)).is_ok();
-        (side, _) = self.write_turn(side);
+        let short = shorter(timeout, Some(turn.time(longest)));
+        let timed = self.stream.set_write_timeout(short).is_ok();
+        let before = side.outgoing.queued();
+        (side, _) = self.write_turn(side, short);
+        if side.outgoing.queued() < before {
+            turn.reset();
+        }
         if timed {
             let _ = self.stream.set_write_timeout(timeout);
         }
@@ -137,8 +161,8 @@ where
 
     /// After the peer's Close, or its error: says the last, and ends the transport so that it arrives.
     pub(super) fn finish(&self, reply: Option<Reply>, closed: Option<&Closed>) {
-        let deadline = Instant::now() + self.close_timeout;
         let mut side = self.lock();
+        let deadline = *side.closing.get_or_insert_with(|| Deadline::after(self.close_timeout, Timeout::Close));
         side.closed = closed.cloned();
         let failed = reply.is_some();
         if let Some(reply) = reply {
@@ -148,33 +172,28 @@ where
         self.changed.notify_all();
         // The writer may be in the middle of a message: what it has begun, it ends, or the deadline does.
         while !side.outgoing.is_empty() && side.broken.is_none() {
-            let Some(left) = deadline.checked_duration_since(Instant::now()) else { break };
+            let Ok(left) = deadline.left() else { break };
             if side.writing {
-                side = self.changed.wait_timeout(side, left).unwrap_or_else(PoisonError::into_inner).0;
+                side = self.wait_for(side, left);
             } else {
-                let _ = self.stream.set_write_timeout(Some(at_least(left)));
-                (side, _) = self.write_turn(side);
+                (side, _) = self.write_turn(side, None);
             }
         }
         let written = side.outgoing.is_empty();
         drop(side);
         if written && self.role == Role::Client && !failed {
-            self.drain(self.close_timeout, usize::MAX);
+            self.drain(deadline, usize::MAX);
         } else if written {
             let _ = self.stream.shutdown(Shutdown::Write);
-            self.drain(LINGER, LINGER_BYTES);
+            self.drain(deadline.or_after(LINGER), LINGER_BYTES);
         }
         self.end(closed);
     }
 
-    pub(super) fn drain(&self, time: Duration, mut bytes: usize) {
-        if self.stream.set_read_timeout(Some(at_least(time))).is_err() {
-            return;
-        }
-        let deadline = Deadline::after(time, Timeout::Close);
+    fn drain(&self, deadline: Deadline, mut bytes: usize) {
         let mut buffer = [0; 1024];
-        while let Ok(Some(left)) = deadline.left() {
-            if self.stream.set_read_timeout(Some(left)).is_err() {
+        while let Ok(left) = deadline.left() {
+            if self.stream.set_read_timeout(left).is_err() {
                 return;
             }
             match read_once(&self.stream, &mut buffer) {
@@ -209,13 +228,28 @@ where
     }
 }
 
-/// Writes all, or as much as the transport takes; and says how much that is.
-fn write_all<S>(mut stream: &S, bytes: &[u8]) -> (usize, Result<(), Error>)
+/// Writes all, or as much as the transport takes; and says how much that is. The transport has this timeout, and gets
+/// less where less is left for closing.
+fn write_all<S>(
+    mut stream: &S,
+    bytes: &[u8],
+    timeout: Option<Duration>,
+    closing: Option<Deadline>,
+) -> (usize, Result<(), Error>)
 where
+    S: Stream,
     for<'a> &'a S: Write,
 {
     let mut written = 0;
     while written < bytes.len() {
+        if let Some(closing) = closing {
+            let limited = closing
+                .left()
+                .and_then(|left| Ok(ignore_unsupported(stream.set_write_timeout(shorter(timeout, left)))?));
+            if let Err(error) = limited {
+                return (written, Err(error));
+            }
+        }
         match Write::write(&mut stream, &bytes[written..]) {
             Ok(0) => return (written, Err(Error::Io(io::ErrorKind::WriteZero.into()))),
             Ok(n) => written += n,

@@ -3,13 +3,13 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use wsproto::{CloseCode, CloseFrame, Event, Ping};
 
-use super::deadline::{ignore_unsupported, is_timeout};
-use super::io::{Io, TURN, at_least};
+use super::deadline::{Deadline, ignore_unsupported, is_timeout, shorter};
+use super::io::{Io, Turn, at_least};
 use super::shared::{Shared, Side, read_once};
 use super::stream::Stream;
 use super::websocket::WebSocket;
@@ -45,19 +45,20 @@ where
     /// ```
     pub fn split(self) -> (Reader<S>, Writer<S>) {
         let Self { incoming, io, subprotocol } = self;
-        let Io { stream, outgoing, role, read_timeout, write_timeout, close_timeout, broken, ended, .. } = io;
+        let Io { stream, outgoing, role, read_timeout, write_timeout, close_timeout, closing, broken, ended, .. } = io;
         let side = Side {
             outgoing,
             writing: false,
             urgent: false,
             write_timeout,
+            closing,
             broken,
             closed: incoming.closed().cloned(),
             close_timed_out: false,
             ended,
         };
         let shared = Arc::new(Shared { stream, role, close_timeout, side: Mutex::new(side), changed: Condvar::new() });
-        let reader = Reader { shared: Arc::clone(&shared), incoming, subprotocol, read_timeout };
+        let reader = Reader { shared: Arc::clone(&shared), incoming, subprotocol, read_timeout, turn: Turn::new() };
         (reader, Writer { shared })
     }
 }
@@ -68,6 +69,7 @@ pub struct Reader<S> {
     incoming: Incoming,
     subprotocol: Option<String>,
     read_timeout: Option<Duration>,
+    turn: Turn,
 }
 
 /// The writing half of a [`WebSocket`].
@@ -110,9 +112,12 @@ where
             match events.next() {
                 Ok(None) => return Ok(None),
                 Ok(Some((Event::Message(piece), _))) => {
-                    if let Some(data) = events.join(piece)? {
+                    let joined = events.join(piece).inspect_err(|error| {
+                        self.shared.finish(error.response(), events.closed());
+                    })?;
+                    if let Some(data) = joined {
                         if replied {
-                            self.shared.write_replies(self.shared.lock());
+                            self.shared.write_replies(self.shared.lock(), &mut self.turn, self.read_timeout);
                         }
                         return Ok(Some(data.into()));
                     }
@@ -138,19 +143,21 @@ where
     /// One read from the transport, and before it the replies. `since` is when the wait began.
     fn fill(&mut self, since: &mut Option<Instant>) -> Result<(), Error> {
         self.incoming.give_back();
-        if !self.shared.write_replies(self.shared.lock()) {
+        if !self.shared.write_replies(self.shared.lock(), &mut self.turn, self.read_timeout) {
+            self.incoming.before_waiting();
             return self.read(self.read_timeout);
         }
         // The transport takes nothing: read and write in turns.
         let since = since.get_or_insert_with(Instant::now);
-        match self.read(Some(TURN)) {
-            Err(Error::Timeout(Timeout::Receive))
-                if self.read_timeout.is_none_or(|timeout| since.elapsed() < timeout) =>
-            {
-                Ok(())
+        let turn = self.turn.time(self.read_timeout);
+        let result = self.read(Some(turn));
+        if matches!(result, Err(Error::Timeout(Timeout::Receive))) {
+            self.turn.lengthen();
+            if self.read_timeout.is_none_or(|timeout| since.elapsed() < timeout) {
+                return Ok(());
             }
-            result => result,
         }
+        result
     }
 
     fn read(&mut self, timeout: Option<Duration>) -> Result<(), Error> {
@@ -169,8 +176,14 @@ where
                 let timed_out = self.shared.end(self.incoming.closed());
                 if timed_out { Err(Error::Timeout(Timeout::Close)) } else { Ok(eof?) }
             }
-            Ok(_) => Ok(()),
-            Err(error) if is_timeout(&error) => Err(Error::Timeout(Timeout::Receive)),
+            Ok(_) => {
+                self.turn.reset();
+                Ok(())
+            }
+            Err(error) if is_timeout(&error) => {
+                self.incoming.quiet();
+                Err(Error::Timeout(Timeout::Receive))
+            }
             Err(error) => {
                 self.incoming.broken();
                 let timed_out = self.shared.end(self.incoming.closed());
@@ -262,8 +275,16 @@ where
                 let result;
                 (side, result) = self.shared.write_to(LOW, side);
                 match result {
-                    // A message that was begun must be finished: the rest of it waits in the queue.
-                    Err(Error::Timeout(_)) => timed_out = true,
+                    // All of it is in the queue.
+                    Err(Error::Timeout(_)) if encoding.is_finished() => timed_out = true,
+                    Err(Error::Timeout(_)) => {
+                        side.broken = Some(io::ErrorKind::TimedOut);
+                        side.outgoing.discard();
+                        side.ended = true;
+                        drop(side);
+                        let _ = self.shared.stream.shutdown(Shutdown::Both);
+                        return Err(Error::Timeout(Timeout::Unfinished));
+                    }
                     result => result?,
                 }
             }
@@ -302,26 +323,30 @@ where
     ///
     /// The transport's, or [`Timeout::Close`].
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), Error> {
-        let deadline = Instant::now() + self.shared.close_timeout;
         let mut side = self.shared.lock();
         if !side.outgoing.close_was_sent() && side.closed.is_none() {
             side.outgoing.control(CloseFrame::new(code, reason))?;
-            let result;
-            (side, result) = self.shared.write_to(0, side);
-            match result {
-                // The wait below has a deadline of its own; a broken transport the reader will see.
-                Ok(()) | Err(Error::Timeout(_) | Error::Io(_)) => {}
-                Err(error) => return Err(error),
-            }
         }
+        let close_timeout = self.shared.close_timeout;
+        let deadline = *side.closing.get_or_insert_with(|| Deadline::after(close_timeout, Timeout::Close));
+        // After an error of the write side it waits for the reader, which sees the end of a broken transport, too.
+        let mut pause = None;
         while side.closed.is_none() {
-            let Some(left) = deadline.checked_duration_since(Instant::now()) else {
+            let Ok(left) = deadline.left() else {
                 side.close_timed_out = true;
                 drop(side);
+                // This wakes whoever waits for the transport.
                 let _ = self.shared.stream.shutdown(Shutdown::Both);
                 return Err(Error::Timeout(Timeout::Close));
             };
-            side = self.shared.changed.wait_timeout(side, left).unwrap_or_else(PoisonError::into_inner).0;
+            if side.outgoing.is_settled() || side.broken.is_some() || pause.is_some() {
+                side = self.shared.wait_for(side, shorter(pause.take(), left));
+            } else {
+                let result;
+                (side, result) = self.shared.write_to(0, side);
+                // A transport that does not block would be asked without a pause.
+                pause = result.is_err().then_some(Duration::from_millis(1));
+            }
         }
         match &side.closed {
             Some(closed) if closed.code == 1006 => Err(Error::Closed(closed.clone())),

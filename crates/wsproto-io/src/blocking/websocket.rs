@@ -124,7 +124,10 @@ impl<S: Stream> WebSocket<S> {
                     }
                 }
                 Step::End => return self.ended(),
-                Step::Read => self.fill(Io::read)?,
+                Step::Read => {
+                    self.incoming.before_waiting();
+                    self.fill(Io::read)?;
+                }
             }
         }
     }
@@ -157,6 +160,9 @@ impl<S: Stream> WebSocket<S> {
             }
             Ok(_) => Ok(()),
             Err(error) => {
+                if matches!(error, Error::Timeout(Timeout::Receive)) {
+                    self.incoming.quiet();
+                }
                 if !error.is_timeout() || matches!(error, Error::Timeout(Timeout::Close)) {
                     self.incoming.broken();
                     self.io.end();
@@ -164,6 +170,15 @@ impl<S: Stream> WebSocket<S> {
                 Err(error)
             }
         }
+    }
+
+    /// What the transport failed with; the connection is over where the time for closing is.
+    fn written(&mut self, result: Result<(), Error>) -> Result<(), Error> {
+        if matches!(result, Err(Error::Timeout(Timeout::Close))) {
+            self.incoming.broken();
+            self.io.end();
+        }
+        result
     }
 
     fn ended(&self) -> Result<Option<Batch<'_, S>>, Error> {
@@ -193,7 +208,7 @@ impl<S: Stream> WebSocket<S> {
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send). After a timeout the message was not queued.
+    /// As [`send`](Self::send). After [`Timeout::Send`] the message was not queued.
     pub fn feed<'m>(&mut self, message: impl IntoMessage<'m>) -> Result<(), Error> {
         self.check_open()?;
         self.io.feed(&message.into_message()).map(|_| ())
@@ -205,7 +220,8 @@ impl<S: Stream> WebSocket<S> {
     ///
     /// The transport's, or a timeout; what is not written stays queued.
     pub fn flush(&mut self) -> Result<(), Error> {
-        self.io.write_to(0)
+        let result = self.io.write_to(0);
+        self.written(result)
     }
 
     /// Sends a Ping with at most 125 bytes. The Pong is an event of a [`Batch`]; [`recv`](Self::recv) passes over it.
@@ -236,11 +252,8 @@ impl<S: Stream> WebSocket<S> {
             Err(error) => return Err(error),
         }
         loop {
-            if let Err(error) = self.io.check_closing() {
-                self.incoming.broken();
-                self.io.end();
-                return Err(error);
-            }
+            let left = self.io.check_closing();
+            self.written(left)?;
             let batch = self.read();
             match batch {
                 Ok(Some(mut batch)) => while batch.next()?.is_some() {},
@@ -256,14 +269,14 @@ impl<S: Stream> WebSocket<S> {
     ///
     /// # Errors
     ///
-    /// The transport's, or a timeout; the Close is queued.
+    /// The transport's, or a timeout: the Close is queued, unless it is [`Timeout::Close`], the end.
     pub fn send_close(&mut self, code: CloseCode, reason: &str) -> Result<(), Error> {
         if self.io.outgoing.close_was_sent() {
             return Ok(());
         }
         self.io.outgoing.control(CloseFrame::new(code, reason))?;
         self.io.start_closing();
-        self.io.write_to(0)
+        self.flush()
     }
 
     /// How the connection ended: what the peer's Close said, 1005 where it said nothing, 1006 where there was none. `None`
@@ -285,7 +298,8 @@ impl<S: Stream> WebSocket<S> {
         self.io.role
     }
 
-    /// Bytes that are queued and not yet written; at most 128 KiB, and what control frames add.
+    /// Bytes that are queued and not yet written; at most 128 KiB, and what frame headers and control frames add, also
+    /// after a timeout.
     #[must_use]
     pub fn queued(&self) -> usize {
         self.io.outgoing.queued()
@@ -302,6 +316,10 @@ impl<S: Stream> WebSocket<S> {
 
     /// The longest time that one write waits; then [`Timeout::Send`] says whether the message was queued. Default: for
     /// ever.
+    ///
+    /// A message longer than 64 KiB is not queued whole. Where the transport takes nothing for this long in the middle of
+    /// one, it cannot be finished and nothing else can be said: that is [`Timeout::Unfinished`], and the connection is
+    /// over. Who wants to go on after a timeout sends long messages in pieces ([`wsproto::Message::unfinished`]).
     ///
     /// # Errors
     ///

@@ -36,6 +36,8 @@ pub struct Wire {
     pub writes: usize,
     /// Bytes read in all.
     pub total_read: usize,
+    /// The longest read that was asked for.
+    pub longest_read: usize,
 }
 
 impl Wire {
@@ -52,6 +54,7 @@ impl Wire {
             written: Vec::new(),
             writes: 0,
             total_read: 0,
+            longest_read: 0,
         }
     }
 
@@ -67,6 +70,7 @@ impl Wire {
 
 impl Read for Wire {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.longest_read = self.longest_read.max(buffer.len());
         self.hiccup()?;
         if self.read == self.input.len() {
             match self.end {
