@@ -22,6 +22,11 @@ impl Tapped {
         let tap = |arrow| Mutex::new(Tap::new(arrow));
         Self { stream, taps: show.then(|| (tap('<'), tap('>'))) }
     }
+
+    /// Another handle of the transport.
+    pub(crate) fn handle(&self) -> io::Result<TcpStream> {
+        self.stream.try_clone()
+    }
 }
 
 fn show(tap: &Mutex<Tap>, bytes: &[u8]) {

@@ -113,7 +113,7 @@ fn options(arguments: &Arguments) -> Result<AcceptOptions, Box<dyn Error>> {
 
 /// Accepts connections, each on a thread of its own.
 fn accept(server: &Arc<Server>, listener: &TcpListener) {
-    let mut failing = false;
+    let (mut refused, mut starved) = (Burst::default(), Burst::default());
     while !server.stopping.load(Ordering::Acquire) {
         // More than this wait in the listener's queue, and then at the client.
         if server.connections.load(Ordering::Acquire) >= MAX_CONNECTIONS {
@@ -122,15 +122,14 @@ fn accept(server: &Arc<Server>, listener: &TcpListener) {
         }
         let (stream, peer) = match listener.accept() {
             Ok(accepted) => {
-                failing = false;
+                refused.end();
                 accepted
             }
             Err(error) => {
-                // Out of descriptors, or a connection that is gone already: neither spin nor die, and say it once.
-                if !failing {
+                // Out of descriptors, or a connection that is gone already: neither spin nor die.
+                if refused.begins() {
                     log(&format!("wsproto: cannot accept a connection: {error}"));
                 }
-                failing = true;
                 thread::sleep(Duration::from_millis(50));
                 continue;
             }
@@ -138,9 +137,29 @@ fn accept(server: &Arc<Server>, listener: &TcpListener) {
         server.connections.fetch_add(1, Ordering::AcqRel);
         let guard = Guard(Arc::clone(server));
         let connection = thread::Builder::new().stack_size(STACK).spawn(move || guard.0.serve(stream, peer));
-        if let Err(error) = connection {
-            log(&format!("wsproto: no thread for {peer}: {error}"));
+        match connection {
+            Ok(_) => starved.end(),
+            Err(error) if starved.begins() => log(&format!("wsproto: no thread for {peer}, nor for others: {error}")),
+            Err(_) => {}
         }
+    }
+}
+
+/// Failures in a row, of which only the first is logged.
+#[derive(Default)]
+struct Burst {
+    failing: bool,
+}
+
+impl Burst {
+    /// Notes a failure. Whether it is the first.
+    fn begins(&mut self) -> bool {
+        !std::mem::replace(&mut self.failing, true)
+    }
+
+    /// Notes a success.
+    fn end(&mut self) {
+        self.failing = false;
     }
 }
 
@@ -210,4 +229,17 @@ impl Server {
 /// Writes a line to standard error; whoever closed it does not want it.
 fn log(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_burst_of_failures_one_is_logged() {
+        let mut burst = Burst::default();
+        assert_eq!([burst.begins(), burst.begins(), burst.begins()], [true, false, false]);
+        burst.end();
+        assert!(burst.begins());
+    }
 }

@@ -1,12 +1,13 @@
 //! The contract of the command: each line of it, with the built binary, over loopback.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod support;
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -287,6 +288,7 @@ fn connect_ends_as_the_peer_says() {
         (1001, "restart", None),
         (1011, "", Some("the connection was closed with code 1011")),
         (4000, "go away", Some("the connection was closed with code 4000: go away")),
+        (4000, "\x1b[2J\nforged", Some("the connection was closed with code 4000: \\u{1b}[2J\\nforged")),
     ] {
         let (url, server) = once(move |stream| {
             let mut socket = AcceptOptions::new().accept(stream).unwrap();
@@ -389,6 +391,60 @@ fn connect_has_a_timeout_for_connecting_and_for_closing() {
     server.join().unwrap();
 }
 
+/// Like `once`, but the connection stays open until the other end is gone.
+fn never_reads() -> (String, thread::JoinHandle<()>, mpsc::Sender<()>) {
+    let (done, wait) = mpsc::channel::<()>();
+    let (url, server) = once(move |stream| {
+        let socket = AcceptOptions::new().compression(None).accept(stream).unwrap();
+        let _ = wait.recv();
+        drop(socket);
+    });
+    (url, server, done)
+}
+
+#[test]
+fn connect_ends_in_time_at_a_server_that_never_reads() {
+    // One long line, many lines with and without an end: all of it was read from the input, not all can be sent.
+    let lines = "x".repeat(8 << 20);
+    for input in [lines.clone(), lines.clone() + "\n", format!("a\n{lines}\nb\n")] {
+        let (url, server, done) = never_reads();
+        let url_of_client = url.clone();
+        let (finished, wait) = mpsc::channel();
+        thread::spawn(move || {
+            finished.send(connect(&url_of_client, &["--timeout", "0.5", "--no-deflate"], input.as_bytes()))
+        });
+        let output = wait.recv_timeout(Duration::from_secs(60)).expect("it still waits");
+        assert_fails(&output, "the server did not take all input in time");
+        drop(done);
+        server.join().unwrap();
+    }
+}
+
+#[test]
+fn connect_fails_where_the_server_closes_before_all_input_was_sent() {
+    let (url, server) = once(|stream| {
+        let mut socket = AcceptOptions::new().compression(None).accept(stream).unwrap();
+        assert!(matches!(socket.recv(), Ok(Some(_))));
+        let _ = socket.close(CloseCode::NORMAL, "enough");
+    });
+    let mut input = b"first\n".to_vec();
+    // More than all buffers hold, and the second line does not end before the server has closed.
+    input.extend(vec![b'x'; 64 << 20]);
+    let output = connect(&url, &["--no-deflate"], &input);
+    assert_eq!(output.status.code(), Some(1));
+    assert_fails(&output, "the server closed the connection before all input was sent");
+    server.join().unwrap();
+}
+
+#[test]
+fn connect_has_no_longest_timeout() {
+    let server = Server::start(&[]);
+    for timeout in ["1e19", "1e300", "inf"] {
+        let output = connect(&server.url, &["--timeout", timeout], b"x\n");
+        assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(0), "x\n"), "{timeout}");
+    }
+}
+
 #[test]
 fn a_closed_standard_output_is_no_panic() {
     let server = Server::start(&[]);
@@ -411,6 +467,8 @@ fn bad_arguments_are_explained() {
         &["connect"],
         &["connect", "ws://x/", "--timeout", "0"],
         &["connect", "ws://x/", "--timeout", "soon"],
+        &["connect", "ws://x/", "--timeout", "-1"],
+        &["connect", "ws://x/", "--timeout", "NaN"],
         &["dance"],
     ] {
         let output = run(arguments, b"");
