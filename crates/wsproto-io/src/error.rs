@@ -125,7 +125,7 @@ fn acts(character: char) -> bool {
 }
 
 /// A server's answer other than a WebSocket.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Rejected {
     /// The status, such as 403.
     pub status: u16,
@@ -135,6 +135,17 @@ pub struct Rejected {
     pub body: Vec<u8>,
     /// Whether the body was longer.
     pub truncated: bool,
+}
+
+impl fmt::Debug for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rejected")
+            .field("status", &self.status)
+            .field("headers", &self.headers)
+            .field("body", &String::from_utf8_lossy(&self.body))
+            .field("truncated", &self.truncated)
+            .finish()
+    }
 }
 
 impl Error {

@@ -175,10 +175,10 @@ fn what_a_client_sends_and_a_server_decides() {
         };
         let first = options.accept_with(listener.accept().unwrap().0, |request| {
             assert_eq!(request.headers().text("X-Token"), Some("secret"));
-            decide(request.path())
+            decide(request.target())
         });
         let second = options.accept_with(listener.accept().unwrap().0, |request| {
-            decide(request.path());
+            decide(request.target());
             Decision::reject(404).header("X-Why", "because").unwrap().body("nothing here\n")
         });
         let third = options.accept_with(listener.accept().unwrap().0, |_| Decision::accept().subprotocol("v9"));

@@ -26,6 +26,8 @@ pub(crate) struct Io<S> {
     /// Until when the peer has to answer our Close.
     pub(super) closing: Option<Deadline>,
     turn: Turn,
+    /// Whether the transport was written to, and has not been flushed since.
+    unflushed: bool,
     /// What the transport failed with when it was written to: it takes nothing any more.
     pub(super) broken: Option<io::ErrorKind>,
     pub(super) ended: bool,
@@ -82,6 +84,7 @@ impl<S: Stream> Io<S> {
             close_timeout,
             closing,
             turn: Turn::new(),
+            unflushed: false,
             broken,
             ended,
         }
@@ -154,15 +157,24 @@ impl<S: Stream> Io<S> {
     }
 
     fn write_within(&mut self, mark: usize, timeout: Option<Duration>) -> Result<(), Error> {
-        if self.outgoing.is_empty() {
+        if let Some(kind) = self.broken {
+            self.outgoing.discard();
+            return Err(Error::Io(kind.into()));
+        }
+        if self.outgoing.is_empty() && !self.unflushed {
             return Ok(());
         }
         self.limit_write(timeout)?;
         while !self.outgoing.is_below(mark) {
-            match self.stream.write(self.outgoing.unwritten()) {
+            let bytes = self.outgoing.unwritten();
+            if bytes.is_empty() {
+                break; // what was owed is owed no more: a Close has left
+            }
+            match self.stream.write(bytes) {
                 Ok(0) => return Err(self.broken(io::ErrorKind::WriteZero.into())),
                 Ok(n) => {
                     self.turn.reset();
+                    self.unflushed = true;
                     self.outgoing.advance(n);
                     // A peer that takes a byte now and then does not prolong the time for closing.
                     self.limit_write(timeout)?;
@@ -172,11 +184,22 @@ impl<S: Stream> Io<S> {
                 Err(error) => return Err(self.broken(error)),
             }
         }
-        match self.stream.flush() {
-            Err(error) if is_timeout(&error) => Err(self.write_timed_out()),
-            Err(error) => Err(self.broken(error)),
-            Ok(()) => Ok(()),
+        loop {
+            match self.stream.flush() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_timeout(&error) => return Err(self.write_timed_out()),
+                Err(error) => return Err(self.broken(error)),
+                Ok(()) => {
+                    self.unflushed = false;
+                    return Ok(());
+                }
+            }
         }
+    }
+
+    /// Whether the transport has yet to pass on what it took.
+    pub(super) const fn wants_flush(&self) -> bool {
+        self.unflushed && self.broken.is_none() && !self.ended
     }
 
     /// Sets the time that the next write may take: this, and no more than is left for closing.
@@ -186,7 +209,9 @@ impl<S: Stream> Io<S> {
             None => timeout,
         };
         if timeout != self.write_timeout_now {
-            ignore_unsupported(self.stream.set_write_timeout(timeout))?;
+            if let Err(error) = ignore_unsupported(self.stream.set_write_timeout(timeout)) {
+                return Err(self.broken(error));
+            }
             self.write_timeout_now = timeout;
         }
         Ok(())
@@ -205,6 +230,10 @@ impl<S: Stream> Io<S> {
     /// One read.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
         if let Some(closing) = self.closing {
+            let left = closing.left()?;
+            if let (Some(timeout), true) = (self.read_timeout, self.read_timeout < left || left.is_none()) {
+                return self.read_within(timeout, buffer);
+            }
             return closing.read(&mut self.stream, buffer);
         }
         loop {
@@ -215,6 +244,18 @@ impl<S: Stream> Io<S> {
                     self.turn.reset();
                     return Ok(result?);
                 }
+            }
+        }
+    }
+
+    /// One read while we close, in less time than that may take.
+    fn read_within(&mut self, timeout: Duration, buffer: &mut [u8]) -> Result<usize, Error> {
+        ignore_unsupported(self.stream.set_read_timeout(Some(timeout)))?;
+        loop {
+            match self.stream.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_timeout(&error) => return Err(Error::Timeout(Timeout::Receive)),
+                result => return Ok(result?),
             }
         }
     }

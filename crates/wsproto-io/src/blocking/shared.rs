@@ -44,13 +44,15 @@ pub(super) struct Side {
     /// Whether the peer did not answer our Close in time.
     pub(super) close_timed_out: bool,
     pub(super) ended: bool,
+    /// Whether the reader is gone: nobody will see the peer's Close.
+    pub(super) unread: bool,
 }
 
 pub(super) type Guard<'a> = MutexGuard<'a, Side>;
 
 impl Side {
     /// What is left for closing; `None`: no limit.
-    fn left(&self) -> Result<Option<Duration>, Error> {
+    pub(super) fn left(&self) -> Result<Option<Duration>, Error> {
         self.closing.map_or(Ok(None), Deadline::left)
     }
 
@@ -68,7 +70,7 @@ where
     S: Stream,
     for<'a> &'a S: Read + Write,
 {
-    /// A thread that panicked left the side whole: each change of it is one call.
+    /// A thread that panicked left the side whole: each change of it is one call, and [`Turning`] ends a turn.
     pub(super) fn lock(&self) -> Guard<'_> {
         self.side.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -123,7 +125,9 @@ where
         let bytes = side.outgoing.take();
         let closing = side.closing;
         drop(side);
+        let whole = Turning(self);
         let (written, result) = write_all(&self.stream, &bytes, timeout, closing);
+        drop(whole);
         let mut side = self.lock();
         side.writing = false;
         side.outgoing.put_back(bytes, written);
@@ -190,6 +194,15 @@ where
         self.end(closed);
     }
 
+    /// There is no reader: waits until the peer has ended the transport, then ends it.
+    pub(super) fn finish_unread(&self, deadline: Deadline) {
+        let _ = self.stream.shutdown(Shutdown::Write);
+        self.drain(deadline.or_after(LINGER), LINGER_BYTES);
+        let mut side = self.lock();
+        side.ended = true;
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+
     fn drain(&self, deadline: Deadline, mut bytes: usize) {
         let mut buffer = [0; 1024];
         while let Ok(left) = deadline.left() {
@@ -213,6 +226,22 @@ where
         }
         self.changed.notify_all();
         side.close_timed_out
+    }
+}
+
+/// A turn of writing. Where the transport panics in it, nobody waits for its end, and nothing is written behind half a
+/// frame.
+struct Turning<'a, S>(&'a Shared<S>);
+
+impl<S> Drop for Turning<'_, S> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let mut side = self.0.side.lock().unwrap_or_else(PoisonError::into_inner);
+            side.writing = false;
+            side.broken = Some(io::ErrorKind::Other);
+            side.outgoing.discard();
+            self.0.changed.notify_all();
+        }
     }
 }
 
@@ -260,6 +289,9 @@ where
             Err(error) => return (written, Err(error.into())),
         }
     }
-    let flushed = Write::flush(&mut stream).map_err(Error::from);
+    let flushed = Write::flush(&mut stream).map_err(|error| match error {
+        error if is_timeout(&error) => Error::Timeout(Timeout::Send { queued: true }),
+        error => error.into(),
+    });
     (written, flushed)
 }

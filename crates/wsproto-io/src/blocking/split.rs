@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use wsproto::{CloseCode, CloseFrame, Event, Ping};
@@ -56,6 +56,7 @@ where
             closed: incoming.closed().cloned(),
             close_timed_out: false,
             ended,
+            unread: false,
         };
         let shared = Arc::new(Shared { stream, role, close_timeout, side: Mutex::new(side), changed: Condvar::new() });
         let reader = Reader { shared: Arc::clone(&shared), incoming, subprotocol, read_timeout, turn: Turn::new() };
@@ -143,9 +144,23 @@ where
     /// One read from the transport, and before it the replies. `since` is when the wait began.
     fn fill(&mut self, since: &mut Option<Instant>) -> Result<(), Error> {
         self.incoming.give_back();
-        if !self.shared.write_replies(self.shared.lock(), &mut self.turn, self.read_timeout) {
+        let waits = self.shared.write_replies(self.shared.lock(), &mut self.turn, self.read_timeout);
+        let left = self.shared.lock().left();
+        let Ok(left) = left else {
+            self.shared.lock().close_timed_out = true;
+            self.incoming.broken();
+            self.shared.end(self.incoming.closed());
+            return left.map(|_| ());
+        };
+        if !waits {
             self.incoming.before_waiting();
-            return self.read(self.read_timeout);
+            let result = self.read(shorter(self.read_timeout, left));
+            // The time for closing ended this read, not the caller's.
+            let ours = left.is_some() && (self.read_timeout.is_none() || self.read_timeout > left);
+            return match result {
+                Err(Error::Timeout(Timeout::Receive)) if ours => Ok(()),
+                result => result,
+            };
         }
         // The transport takes nothing: read and write in turns.
         let since = since.get_or_insert_with(Instant::now);
@@ -315,9 +330,28 @@ where
         self.shared.write_to(0, side).1
     }
 
-    /// Closes: sends a Close, and waits until the reader, on its thread, has received the peer's. Messages that come
-    /// before it are the reader's still. At the [close timeout](super::ConnectOptions::close_timeout) the transport is
-    /// ended; then the reader, too, gets [`Timeout::Close`].
+    /// Sends a Close, and does not wait: the reader still gets what comes before the peer's Close, and `None` behind it.
+    /// For one thread that has both halves, or the thread of the reader. Does nothing where a Close was sent before.
+    ///
+    /// # Errors
+    ///
+    /// The transport's, or a timeout; the Close is queued.
+    pub fn send_close(&mut self, code: CloseCode, reason: &str) -> Result<(), Error> {
+        let mut side = self.shared.lock_open()?;
+        if side.outgoing.close_was_sent() {
+            return Ok(());
+        }
+        side.outgoing.control(CloseFrame::new(code, reason))?;
+        let close_timeout = self.shared.close_timeout;
+        side.closing.get_or_insert_with(|| Deadline::after(close_timeout, Timeout::Close));
+        self.shared.write_to(0, side).1
+    }
+
+    /// Closes: sends a Close, and waits until the reader, **on another thread**, has received the peer's and the
+    /// connection has ended. Messages that come before it are the reader's still. At the
+    /// [close timeout](super::ConnectOptions::close_timeout) the transport is ended; then the reader, too, gets
+    /// [`Timeout::Close`]. Where the reader was dropped, nobody sees the peer's Close: the transport is ended when the peer
+    /// does, or after a second.
     ///
     /// # Errors
     ///
@@ -331,15 +365,23 @@ where
         let deadline = *side.closing.get_or_insert_with(|| Deadline::after(close_timeout, Timeout::Close));
         // After an error of the write side it waits for the reader, which sees the end of a broken transport, too.
         let mut pause = None;
-        while side.closed.is_none() {
+        while !side.ended {
             let Ok(left) = deadline.left() else {
+                if side.closed.is_some() {
+                    break; // the peer's Close is here; what could not leave in time is lost
+                }
                 side.close_timed_out = true;
                 drop(side);
                 // This wakes whoever waits for the transport.
                 let _ = self.shared.stream.shutdown(Shutdown::Both);
                 return Err(Error::Timeout(Timeout::Close));
             };
-            if side.outgoing.is_settled() || side.broken.is_some() || pause.is_some() {
+            if side.unread && (side.outgoing.is_settled() || side.broken.is_some()) {
+                drop(side);
+                self.shared.finish_unread(deadline);
+                return Ok(());
+            }
+            if side.closed.is_some() || side.outgoing.is_settled() || side.broken.is_some() || pause.is_some() {
                 side = self.shared.wait_for(side, shorter(pause.take(), left));
             } else {
                 let result;
@@ -349,6 +391,7 @@ where
             }
         }
         match &side.closed {
+            _ if side.close_timed_out => Err(Error::Timeout(Timeout::Close)),
             Some(closed) if closed.code == 1006 => Err(Error::Closed(closed.clone())),
             _ => Ok(()),
         }
@@ -375,6 +418,14 @@ where
         self.shared.stream.set_write_timeout(timeout)?;
         side.write_timeout = timeout;
         Ok(())
+    }
+}
+
+impl<S> Drop for Reader<S> {
+    fn drop(&mut self) {
+        let mut side = self.shared.side.lock().unwrap_or_else(PoisonError::into_inner);
+        side.unread = true;
+        self.shared.changed.notify_all();
     }
 }
 

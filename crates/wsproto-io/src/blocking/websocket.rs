@@ -117,14 +117,14 @@ impl<S: Stream> WebSocket<S> {
                 Step::Receive => {
                     return Ok(Some(Batch { events: self.incoming.events(), io: &mut self.io, replied: false }));
                 }
-                Step::Write => {
+                step if step == Step::Write || (step == Step::Read && self.io.wants_flush()) => {
                     self.incoming.give_back();
                     if self.io.write_in_turn()? {
                         self.fill_in_turn(*since.get_or_insert_with(Instant::now))?;
                     }
                 }
                 Step::End => return self.ended(),
-                Step::Read => {
+                _ => {
                     self.incoming.before_waiting();
                     self.fill(Io::read)?;
                 }
