@@ -20,7 +20,8 @@ use crate::frames::Tapped;
 ///
 /// In text, line feed, carriage return and backslash are shown as \n, \r and \\, and on a terminal all other control
 /// characters are escaped, too; binary messages are shown as `hex:` and lower-case hex. At the end of input the
-/// connection is closed with 1000. If the server closes it before all input was sent, that is a failure.
+/// connection is closed with 1000, at once: what comes before the server's Close is still printed, but a server need not
+/// answer any more. Keep the input open to wait for answers. If the server closes it before all input was sent, that is a failure.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Where to connect, as `ws://host[:port][/path]`
@@ -150,6 +151,10 @@ fn open(arguments: &Arguments) -> Result<WebSocket<Tapped>, Box<dyn Error>> {
     for header in &arguments.header {
         let (name, value) =
             header.split_once(':').ok_or_else(|| format!("--header {header:?}: a header is 'Name: value'"))?;
+        if name.eq_ignore_ascii_case("origin") {
+            options = options.origin(value.trim());
+            continue;
+        }
         options = options.header(name, value.trim()).map_err(|error| format!("--header {header:?}: {error}"))?;
     }
     for name in &arguments.subprotocol {
@@ -186,13 +191,15 @@ fn read_lines(state: &Input, pieces: &SyncSender<Vec<u8>>) {
             Ok(_) => {}
             Err(error) => return state.fail(format!("cannot read standard input: {error}")),
         }
+        let ended = !piece.ends_with(b"\n");
         if let Some(end) = input.buffer().iter().rposition(|byte| *byte == b'\n') {
             piece.extend_from_slice(&input.buffer()[..=end]);
             input.consume(end + 1);
         }
         state.unsent.fetch_add(1, Ordering::AcqRel);
         state.begun.store(false, Ordering::Release);
-        if pieces.send(piece).is_err() {
+        // Behind a line without an end there is nothing: on a terminal, it ended with the same key as the input.
+        if pieces.send(piece).is_err() || ended {
             return;
         }
     }

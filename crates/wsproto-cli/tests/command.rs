@@ -282,6 +282,14 @@ fn connect_sends_headers_and_subprotocols() {
 }
 
 #[test]
+fn connect_sends_an_origin() {
+    let server = Server::start(&["--origin", "http://good.example"]);
+    assert!(connect(&server.url, &["--header", "Origin: http://good.example"], b"in").status.success());
+    let output = connect(&server.url, &["--header", "origin: http://evil.example"], b"in");
+    assert_fails(&output, "status 403: pages of this origin are not let in");
+}
+
+#[test]
 fn connect_ends_as_the_peer_says() {
     for (code, reason, end) in [
         (1000, "", None),
