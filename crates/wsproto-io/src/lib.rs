@@ -34,7 +34,8 @@
 //! - Back-pressure in both directions. At most one read, of at most 64 KiB, is ahead of the application. Below 64 KiB of
 //!   queued bytes any one message is accepted, of any length; then the sender waits until 16 KiB are left.
 //! - Buffers belong to the threads, which lend them: an idle connection holds none, a thread that waits in a read 4 KiB.
-//! - Nothing is lost by a timeout: a `recv` goes on where it was, and a `send` says whether its message is queued.
+//! - Nothing is lost by a timeout: a `recv` goes on where it was, and a `send` says whether its message is queued. (Only a
+//!   write that times out in the middle of a message over 64 KiB ends the connection: `Timeout::Unfinished`.)
 //! - [`Error`] says what happened and whose fault it was, and keeps the close code.
 //!
 //! # Features
