@@ -57,7 +57,7 @@ const STACK: usize = 256 * 1024;
 const LOOK: Duration = Duration::from_millis(500);
 
 /// How long the server waits for its connections when it stops.
-const STOP: Duration = Duration::from_secs(4);
+const STOP: Duration = Duration::from_secs(3);
 
 /// The answer to a plain GET.
 const PAGE: &str = "This is a WebSocket echo server (wsproto serve).\n\
@@ -99,7 +99,7 @@ fn options(arguments: &Arguments) -> Result<AcceptOptions, Box<dyn Error>> {
     };
     let mut options = AcceptOptions::new()
         .limits(Limits::default().message(arguments.max_message_size))
-        .close_timeout(Duration::from_secs(3))
+        .close_timeout(Duration::from_secs(2))
         .origins(origins)
         .page(PAGE);
     if arguments.no_deflate {

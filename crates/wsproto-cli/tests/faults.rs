@@ -137,7 +137,7 @@ fn f10_f11_pings_from_a_peer_that_never_reads_cost_neither_memory_nor_time() {
             Err(error) => break error.kind(),
         }
         // The server may answer with the latest Pong alone: then it reads all that comes, within these bounds.
-        if sent > 64 << 20 {
+        if sent > 16 << 20 {
             break ErrorKind::WouldBlock;
         }
     };
