@@ -278,7 +278,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_does_nothing_to_a_log() {
+    fn t13_a_reason_does_nothing_to_a_log() {
         let reason =
             "bye \u{1b}[2J\r\n127.0.0.1: forged\u{7f}\u{9b}\u{202e}\u{2066}\u{200f}\u{61c}\u{2028} é \\ 😀".to_owned();
         let closed = Closed { code: 4000, reason };

@@ -110,7 +110,7 @@ fn assert_backs_off(calls: &[Duration]) {
 }
 
 #[test]
-fn a_peer_that_takes_and_sends_nothing_is_asked_ever_less_often() {
+fn t14_a_peer_that_takes_and_sends_nothing_is_asked_ever_less_often() {
     let mut socket = on(Stalled::new(60));
     socket.feed("reply").unwrap();
     assert!(matches!(socket.recv(), Err(Error::Io(_))));
@@ -183,7 +183,7 @@ fn close_ends_in_time_where_the_peer_does_not_read() {
 }
 
 #[test]
-fn close_of_a_writer_ends_in_time_where_the_peer_does_not_read() {
+fn t14_close_of_a_writer_ends_in_time_where_the_peer_does_not_read() {
     // With a reader that waits, and without.
     for reads in [true, false] {
         let (client, _server) = stuck();
