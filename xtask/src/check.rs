@@ -1,7 +1,8 @@
 //! What `cargo xtask check` checks. Cheap steps first.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{env, fs};
 
 use anyhow::{Context, Result, bail};
 
@@ -118,8 +119,30 @@ fn package(workspace: &Workspace) -> Result<Outcome> {
         }
         all = all.args(["-p", package.name.as_str()]);
     }
+    forget_unpacked(workspace)?;
     all.run()?;
     Ok(Outcome::Passed)
+}
+
+/// To verify a crate on the packaged ones before it, cargo unpacks those into its home, by the path of the target folder.
+/// What lies there of an earlier run has the same version and perhaps other contents, and would be taken for it.
+fn forget_unpacked(workspace: &Workspace) -> Result<()> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let Some(home) = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo"))) else { return Ok(()) };
+    let Ok(registries) = fs::read_dir(home.join("registry/src")) else { return Ok(()) };
+    for registry in registries {
+        let registry = registry?;
+        // A registry that is a folder has no host in its name.
+        if registry.file_name().to_string_lossy().starts_with('-') {
+            for package in workspace.published() {
+                let unpacked = registry.path().join(format!("{}-{}", package.name, package.version));
+                if unpacked.exists() {
+                    fs::remove_dir_all(&unpacked).with_context(|| format!("cannot remove {}", unpacked.display()))?;
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 fn licences(workspace: &Workspace) -> Result<Outcome> {
