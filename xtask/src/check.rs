@@ -108,7 +108,13 @@ fn have_bare_target() -> Result<()> {
 }
 
 fn package(workspace: &Workspace) -> Result<Outcome> {
-    let mut all = CommandLine::new("cargo package --locked --allow-dirty");
+    // Cargo takes what it compiled of a packaged crate for the next one of the same version: so from nothing, each time.
+    let target = workspace.target().join("package-check");
+    if target.exists() {
+        fs::remove_dir_all(&target).with_context(|| format!("cannot remove {}", target.display()))?;
+    }
+    let mut all =
+        CommandLine::new("cargo package --locked --allow-dirty --target-dir").arg(target.display().to_string());
     for package in workspace.published() {
         let list = CommandLine::new("cargo package --locked --allow-dirty --list -p").arg(package.name.as_str());
         let files = list.output()?;
@@ -125,7 +131,7 @@ fn package(workspace: &Workspace) -> Result<Outcome> {
 }
 
 /// To verify a crate on the packaged ones before it, cargo unpacks those into its home, by the path of the target folder.
-/// What lies there of an earlier run has the same version and perhaps other contents, and would be taken for it.
+/// What lies there of an earlier run has the same version, and would be taken for it, too.
 fn forget_unpacked(workspace: &Workspace) -> Result<()> {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let Some(home) = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo"))) else { return Ok(()) };
