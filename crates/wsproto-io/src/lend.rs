@@ -15,24 +15,31 @@ const MAX_KEPT: usize = 256 * 1024;
 /// thread of its own, what the thread keeps is what an idle connection holds.
 const MAX_KEPT_WHILE_WAITING: usize = 16 * 1024;
 
+/// The lengths of reading buffers: of each, a thread keeps one. (With one for all, connections that read different
+/// lengths would have it made anew at each read.)
+const LENGTHS: [usize; 3] = [MIN_READ, 4 * MIN_READ, MAX_READ];
+
 thread_local! {
-    static READ: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static READ: [Cell<Vec<u8>>; 3] = const { [const { Cell::new(Vec::new()) }; 3] };
     static WRITE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// A buffer of `len` bytes. It is filled with zeros when it is made, not each time that it is lent.
+/// A buffer of `len` bytes, one of [`LENGTHS`]. It is filled with zeros when it is made, not each time that it is lent.
 pub(crate) fn read_buffer(len: usize) -> Vec<u8> {
-    let buffer = READ.try_with(Cell::take).unwrap_or_default();
-    if buffer.len() == len { buffer } else { vec![0; len] }
+    let kept = READ.try_with(|kept| place(len).map(|place| kept[place].take())).unwrap_or_default();
+    kept.filter(|buffer| !buffer.is_empty()).unwrap_or_else(|| vec![0; len])
 }
 
 /// Takes a reading buffer back.
 pub(crate) fn return_read_buffer(buffer: Vec<u8>) {
-    if buffer.is_empty() {
-        return;
+    if let Some(place) = place(buffer.len()) {
+        // While a thread ends its buffers may be gone; then this one goes, too.
+        let _ = READ.try_with(|kept| kept[place].set(buffer));
     }
-    // While a thread ends its buffers may be gone; then this one goes, too.
-    let _ = READ.try_with(|kept| kept.set(buffer));
+}
+
+fn place(len: usize) -> Option<usize> {
+    LENGTHS.iter().position(|length| *length == len)
 }
 
 /// An empty buffer to write into.
@@ -48,8 +55,9 @@ pub(crate) fn return_write_buffer(mut buffer: Vec<u8>) {
     }
 }
 
-/// Before the thread waits: frees the writing buffer where it is large.
+/// Before a thread of one connection waits: frees what it keeps, but for the small buffers.
 pub(crate) fn before_waiting() {
+    let _ = READ.try_with(|kept| kept[1..].iter().for_each(|buffer| drop(buffer.take())));
     let _ = WRITE.try_with(|kept| {
         let buffer = kept.take();
         if buffer.capacity() <= MAX_KEPT_WHILE_WAITING {
@@ -138,12 +146,23 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_lends_the_same_buffer_again() {
-        let mut buffer = read_buffer(100);
-        buffer[7] = 1;
-        return_read_buffer(buffer);
-        assert_eq!(read_buffer(100)[7], 1, "not filled with zeros again");
-        assert_eq!(read_buffer(100), [0; 100]);
+    fn a_thread_lends_the_same_buffers_again() {
+        for len in LENGTHS {
+            let mut buffer = read_buffer(len);
+            buffer[7] = 1;
+            return_read_buffer(buffer);
+        }
+        for len in LENGTHS {
+            let buffer = read_buffer(len);
+            assert_eq!((buffer.len(), buffer[7]), (len, 1), "not filled with zeros again");
+            assert_eq!(read_buffer(len)[7], 0, "one of each length");
+            return_read_buffer(buffer);
+        }
+        before_waiting();
+        assert_eq!(LENGTHS.map(|len| read_buffer(len)[7]), [1, 0, 0]);
+        return_read_buffer(vec![1; 100]);
+        assert_eq!(read_buffer(MIN_READ), [0; MIN_READ], "a buffer of another length is not kept");
+
         return_write_buffer(Vec::with_capacity(1000));
         assert!(write_buffer().capacity() >= 1000);
         assert_eq!(write_buffer().capacity(), 0);
