@@ -2,7 +2,8 @@
 
 use std::mem;
 
-use wsproto::{Assembler, Data, Event, Input, Limits, Receiver, RemoteProtocolError, Reply, TooBig};
+use wsproto::frame::Role;
+use wsproto::{Assembler, Data, Event, Input, Limits, Message, Receiver, RemoteProtocolError, Reply, TooBig};
 
 use crate::error::Closed;
 use crate::lend::{self, ReadSize};
@@ -17,6 +18,8 @@ pub(crate) struct Incoming {
     size: ReadSize,
     /// Whether the last read filled its buffer: then the next one hardly waits.
     filled: bool,
+    /// A piece that was come upon while its control frames were looked for, before anybody asked for it.
+    held: Option<Message<'static>>,
     closed: Option<Closed>,
     /// A message that is longer than the assembler takes, though not longer than the receiver does.
     too_big: Option<RemoteProtocolError>,
@@ -41,13 +44,23 @@ impl Incoming {
         let limit = usize::try_from(limits.message_limit()).unwrap_or(usize::MAX);
         let marks = Marks { start: 0, end: first.len(), exhausted: first.is_empty() };
         let (assembler, size) = (Assembler::new(limit), ReadSize::new());
-        let (filled, closed, too_big) = (false, None, None);
-        Self { receiver, assembler, buffer: first, marks, size, filled, closed, too_big }
+        let (filled, held, closed, too_big) = (false, None, None, None);
+        Self { receiver, assembler, buffer: first, marks, size, filled, held, closed, too_big }
     }
 
     /// Whether there may be events that need no more bytes.
     pub(crate) const fn has_unread(&self) -> bool {
-        !self.marks.exhausted
+        !self.marks.exhausted || self.held.is_some()
+    }
+
+    /// Whether there is a piece of a message that nobody has asked for yet.
+    pub(crate) const fn holds_message(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// Which end this is.
+    pub(crate) const fn role(&self) -> Role {
+        self.receiver.role()
     }
 
     /// What the peer's Close said, or what stands for it.
@@ -118,6 +131,7 @@ impl Incoming {
             closed: &mut self.closed,
             too_big: &mut self.too_big,
             marks: &mut self.marks,
+            held: &mut self.held,
         }
     }
 }
@@ -131,6 +145,7 @@ pub(crate) struct Events<'b> {
     closed: &'b mut Option<Closed>,
     too_big: &'b mut Option<RemoteProtocolError>,
     marks: &'b mut Marks,
+    held: &'b mut Option<Message<'static>>,
 }
 
 impl<'b> Events<'b> {
@@ -139,6 +154,9 @@ impl<'b> Events<'b> {
     pub(crate) fn next(&mut self) -> Result<Option<(Event<'b>, Option<Reply>)>, RemoteProtocolError> {
         if let Some(error) = *self.too_big {
             return Err(error);
+        }
+        if let Some(piece) = self.held.take() {
+            return Ok(Some((Event::Message(piece), None)));
         }
         match self.receiver.receive(&mut self.input) {
             Ok(Some(event)) => {
@@ -160,8 +178,17 @@ impl<'b> Events<'b> {
         }
     }
 
+    /// Keeps a piece for the next one who asks: its bytes are copied, since the buffer may go on.
+    pub(crate) fn hold(&mut self, piece: Message<'_>) {
+        let data = match piece.data {
+            Data::Text(text) => Data::from(text.into_owned()),
+            Data::Binary(bytes) => Data::from(bytes.into_owned()),
+        };
+        *self.held = Some(Message { data, ..piece });
+    }
+
     /// Joins pieces; gives a message that is whole.
-    pub(crate) fn join(&mut self, piece: wsproto::Message<'b>) -> Result<Option<Data<'b>>, RemoteProtocolError> {
+    pub(crate) fn join(&mut self, piece: Message<'b>) -> Result<Option<Data<'b>>, RemoteProtocolError> {
         self.assembler.push(piece).map_err(|TooBig { limit }| {
             let error = RemoteProtocolError::MessageTooBig { limit: limit as u64 };
             self.marks.exhausted = true;

@@ -27,6 +27,8 @@ pub(crate) struct Outgoing {
     queue: Vec<u8>,
     /// How much of the queue the transport has taken.
     written: usize,
+    /// Bytes that the transport has taken in all.
+    total: u64,
     /// Bytes that a thread has taken out of the queue, to write them without it.
     taken: usize,
     /// Whether the payload of a frame is not encoded whole: nothing else may be queued.
@@ -35,22 +37,21 @@ pub(crate) struct Outgoing {
     owed: ReplySlot,
 }
 
-/// A message that is being encoded.
+/// How far the encoding of a message is; the message itself is its owner's, who brings it along at each step.
 #[derive(Debug)]
-pub(crate) struct Encoding<'m> {
-    rest: Option<Rest<'m>>,
+pub(crate) struct Encoding {
+    rest: Option<Rest>,
 }
 
 #[derive(Debug)]
-struct Rest<'m> {
-    message: &'m Message<'m>,
+struct Rest {
     /// Bytes that are encoded.
     done: usize,
     /// For a frame whose header stands in the queue: the mask of its payload.
     frame: Option<Option<Mask>>,
 }
 
-impl Encoding<'_> {
+impl Encoding {
     pub(crate) const fn is_finished(&self) -> bool {
         self.rest.is_none()
     }
@@ -58,12 +59,17 @@ impl Encoding<'_> {
 
 impl Outgoing {
     pub(crate) fn new(sender: Sender, encoding: bool) -> Self {
-        Self { sender, encoding, queue: Vec::new(), written: 0, taken: 0, in_frame: false, owed: ReplySlot::new() }
+        Self { sender, encoding, queue: Vec::new(), written: 0, total: 0, taken: 0, in_frame: false, owed: ReplySlot::new() }
     }
 
     /// Bytes that wait for the transport.
     pub(crate) fn queued(&self) -> usize {
         self.queue.len() - self.written + self.taken
+    }
+
+    /// Bytes that the transport has taken in all.
+    pub(crate) const fn total(&self) -> u64 {
+        self.total
     }
 
     /// Whether nothing waits that could be written now. (In the middle of a frame a reply cannot.)
@@ -90,7 +96,7 @@ impl Outgoing {
     }
 
     /// Begins to encode a message; one that is not long is encoded whole.
-    pub(crate) fn begin<'m>(&mut self, message: &'m Message<'m>) -> Result<Encoding<'m>, LocalProtocolError> {
+    pub(crate) fn begin(&mut self, message: &Message<'_>) -> Result<Encoding, LocalProtocolError> {
         let bytes = message.data.as_bytes();
         self.lend();
         if bytes.len() <= STEP {
@@ -104,16 +110,20 @@ impl Outgoing {
             Some(self.sender.send_header(kind, len, message.message_finished, &mut self.queue)?)
         };
         self.in_frame = frame.is_some();
-        let mut encoding = Encoding { rest: Some(Rest { message, done: 0, frame }) };
-        self.encode_more(&mut encoding)?;
+        let mut encoding = Encoding { rest: Some(Rest { done: 0, frame }) };
+        self.encode_more(message, &mut encoding)?;
         Ok(encoding)
     }
 
-    /// Encodes the next step of a message.
-    pub(crate) fn encode_more(&mut self, encoding: &mut Encoding<'_>) -> Result<(), LocalProtocolError> {
+    /// Encodes the next step of the message that `encoding` was begun for.
+    pub(crate) fn encode_more(
+        &mut self,
+        message: &Message<'_>,
+        encoding: &mut Encoding,
+    ) -> Result<(), LocalProtocolError> {
         let Some(rest) = &mut encoding.rest else { return Ok(()) };
         self.lend();
-        let bytes = rest.message.data.as_bytes();
+        let bytes = message.data.as_bytes();
         let mut end = rest.done.saturating_add(STEP).min(bytes.len());
         match &mut rest.frame {
             Some(mask) => {
@@ -124,7 +134,7 @@ impl Outgoing {
                 }
             }
             None => {
-                let data = match &rest.message.data {
+                let data = match &message.data {
                     Data::Text(text) => {
                         while !text.is_char_boundary(end) {
                             end -= 1;
@@ -133,7 +143,7 @@ impl Outgoing {
                     }
                     Data::Binary(bytes) => Data::from(&bytes[rest.done..end]),
                 };
-                let message_finished = rest.message.message_finished && end == bytes.len();
+                let message_finished = message.message_finished && end == bytes.len();
                 self.sender.send(Message { data, frame_finished: true, message_finished }, &mut self.queue)?;
             }
         }
@@ -149,6 +159,11 @@ impl Outgoing {
     pub(crate) fn control(&mut self, frame: impl Frame) -> Result<(), LocalProtocolError> {
         self.lend();
         self.sender.send(frame, &mut self.queue)
+    }
+
+    /// Whether the payload of a frame is not encoded whole: no other frame may be queued before it is.
+    pub(crate) const fn is_in_frame(&self) -> bool {
+        self.in_frame
     }
 
     /// Queues a reply, or where there is no room keeps it until there is.
@@ -195,6 +210,7 @@ impl Outgoing {
     /// Takes back what was taken out, of which the transport took this many bytes.
     pub(crate) fn put_back(&mut self, mut taken: Vec<u8>, written: usize) {
         self.taken = 0;
+        self.total += written as u64;
         if written < taken.len() {
             taken.drain(..written);
             taken.append(&mut self.queue);
@@ -207,6 +223,7 @@ impl Outgoing {
     /// Notes that the transport took this many bytes.
     pub(crate) fn advance(&mut self, n: usize) {
         self.written += n;
+        self.total += n as u64;
         if self.written == self.queue.len() {
             self.release();
         } else if self.written >= HIGH {

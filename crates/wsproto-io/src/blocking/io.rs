@@ -128,7 +128,7 @@ impl<S: Stream> Io<S> {
             if encoding.is_finished() {
                 return Ok(timed_out);
             }
-            self.outgoing.encode_more(&mut encoding)?;
+            self.outgoing.encode_more(message, &mut encoding)?;
         }
     }
 

@@ -306,7 +306,7 @@ where
             if encoding.is_finished() {
                 return Ok(timed_out);
             }
-            side.outgoing.encode_more(&mut encoding)?;
+            side.outgoing.encode_more(message, &mut encoding)?;
         }
     }
 
