@@ -63,6 +63,8 @@ pub enum Timeout {
     Unfinished,
     /// The peer did not answer our Close in time. The connection is over.
     Close,
+    /// The peer was silent, and answered our Ping with nothing, in time. The connection is over.
+    Pong,
 }
 
 /// How a connection ended, as other APIs tell it.
@@ -221,6 +223,7 @@ impl fmt::Display for Timeout {
             Self::Send { queued: false } => "the peer did not take earlier messages in time; this one was not queued",
             Self::Unfinished => "the peer stopped taking a long message in the middle; the connection is over",
             Self::Close => "the peer did not answer the Close in time",
+            Self::Pong => "the peer was silent, and did not answer a Ping in time",
         })
     }
 }

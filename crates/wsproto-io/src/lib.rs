@@ -63,6 +63,9 @@ mod message;
 mod options;
 mod outgoing;
 mod step;
+#[cfg(feature = "tokio")]
+mod tokio;
+mod trace;
 
 #[cfg(feature = "blocking")]
 pub mod blocking;
@@ -70,4 +73,6 @@ pub mod blocking;
 pub use decision::Decision;
 pub use error::{Closed, Error, Rejected, Timeout};
 pub use message::{IntoMessage, Message};
+#[cfg(feature = "tokio")]
+pub use self::tokio::{Batch, Counters, Handle, Reader, RoundTrip, WebSocket, Writer};
 pub use wsproto;

@@ -1,0 +1,85 @@
+//! `Stream` and `Sink`, for those who have code that works on them.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+use futures_sink::Sink;
+use tokio::io::{AsyncRead, AsyncWrite};
+use wsproto::CloseCode;
+
+use super::receiving::{poll_close, poll_message};
+use super::sending::queue;
+use super::side::Side;
+use super::split::{Reader, Writer};
+use super::websocket::WebSocket;
+use crate::error::Error;
+use crate::message::{IntoMessage, Message};
+
+/// The messages, as [`recv`](WebSocket::recv) gives them. The stream ends after the closing handshake; after an error, the
+/// next item is the same error or [`Error::Closed`].
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
+    type Item = Result<Message, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let (incoming, io) = self.parts();
+        poll_message(incoming, Side::Own(io), cx).map(Result::transpose)
+    }
+}
+
+/// As the stream of a whole [`WebSocket`].
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for Reader<S> {
+    type Item = Result<Message, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_message(cx).map(Result::transpose)
+    }
+}
+
+/// Messages, as [`feed`](WebSocket::feed) takes them; `close` closes with 1000. A message is queued whole, of any length.
+impl<'m, M: IntoMessage<'m>, S: AsyncRead + AsyncWrite + Unpin> Sink<M> for WebSocket<S> {
+    type Error = Error;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let (incoming, io) = self.parts();
+        io.check_open()?;
+        io.poll_room(Some(incoming), cx)
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, message: M) -> Result<(), Error> {
+        queue(self.parts().1, &message.into_message())
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let (incoming, io) = self.parts();
+        io.poll_flush(Some(incoming), cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.send_close(CloseCode::NORMAL, "");
+        let (incoming, io) = self.parts();
+        poll_close(incoming, Side::Own(io), cx)
+    }
+}
+
+/// As the sink of a whole [`WebSocket`].
+impl<'m, M: IntoMessage<'m>, S: AsyncRead + AsyncWrite + Unpin> Sink<M> for Writer<S> {
+    type Error = Error;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.poll_room(cx)
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, message: M) -> Result<(), Error> {
+        self.queue(&message.into_message())
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Writer::poll_flush(&mut self, cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.send_close(CloseCode::NORMAL, "");
+        Writer::poll_close(&mut self, cx)
+    }
+}

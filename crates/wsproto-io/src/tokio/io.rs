@@ -1,0 +1,497 @@
+//! The transport, what is to be written to it, and the clock: everything of a connection but what was read.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+use wsproto::frame::Role;
+use wsproto::keepalive::Action;
+use wsproto::{CloseCode, CloseFrame, Event, Ping, RemoteProtocolError, Reply};
+
+use super::handle::Handle;
+use super::pulse::{Pulse, RoundTrip};
+use super::timer::Timer;
+use crate::error::{Closed, Error, Timeout};
+use crate::incoming::Incoming;
+use crate::outgoing::{LOW, Outgoing};
+use crate::trace::trace;
+
+/// The times of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    /// How long the peer may be silent before it gets a Ping; `None`: for ever.
+    pub(super) ping_interval: Option<Duration>,
+    pub(super) pong_timeout: Duration,
+    pub(super) close_timeout: Duration,
+}
+
+/// The transport, the outgoing queue, and the deadlines. Its methods wait for nothing: those that are called `poll_…`
+/// register the task, and are called again.
+#[derive(Debug)]
+pub(super) struct Io<S> {
+    pub(super) stream: S,
+    pub(super) outgoing: Outgoing,
+    pub(super) handle: Handle,
+    pulse: Pulse,
+    timer: Timer,
+    role: Role,
+    close_timeout: Duration,
+    /// Until when the peer has to answer our Close, and the transport to end.
+    closing: Option<Instant>,
+    /// What is known of the peer's end.
+    closed: Option<Closed>,
+    ending: Ending,
+    /// What the transport failed with when it was written to: it takes nothing any more.
+    broken: Option<io::ErrorKind>,
+    /// Whether the transport was written to, and has not been flushed since.
+    unflushed: bool,
+    /// Whether the queue was full, and is not at its lower mark since.
+    choked: bool,
+    /// Whether a Ping waits for the end of a frame.
+    ping_owed: bool,
+}
+
+/// How far the end of the transport is, after the end of the WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// It has not begun.
+    Open,
+    /// What is queued is written, the last Close above all; then our direction ends.
+    Writing,
+    /// What still comes is thrown away, this many bytes at most, until the peer ends its direction, too.
+    Draining { until: Instant, bytes: usize },
+    Over,
+}
+
+/// How long a server waits for the client to take what was sent and to end the transport, before it does so itself.
+/// (A transport that is closed with unread bytes in it may destroy what was sent.)
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How much is read and thrown away for that, in bytes.
+const LINGER_BYTES: usize = 256 * 1024;
+
+/// Where no deadline is to be reached: a time far away that can still be added to.
+const FAR: Duration = Duration::from_secs(365 * 86_400);
+
+/// A deadline, also where the time until then is beyond what the clock counts.
+pub(super) fn deadline(time: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(time).unwrap_or(now + FAR)
+}
+
+impl<S> Io<S> {
+    pub(super) fn new(stream: S, outgoing: Outgoing, role: Role, times: Times) -> Self {
+        Self {
+            stream,
+            outgoing,
+            handle: Handle::new(),
+            pulse: Pulse::new(times.ping_interval, times.pong_timeout),
+            timer: Timer::default(),
+            role,
+            close_timeout: times.close_timeout,
+            closing: None,
+            closed: None,
+            ending: Ending::Open,
+            broken: None,
+            unflushed: false,
+            choked: false,
+            ping_owed: false,
+        }
+    }
+
+    /// What the peer's Close said, or what stands for it.
+    pub(super) const fn closed(&self) -> Option<&Closed> {
+        self.closed.as_ref()
+    }
+
+    /// Whether nothing is left to do.
+    pub(super) fn is_over(&self) -> bool {
+        self.ending == Ending::Over
+    }
+
+    /// Whether a message can be sent.
+    pub(super) fn check_open(&self) -> Result<(), Error> {
+        match (&self.closed, self.broken) {
+            (Some(closed), _) => Err(Error::Closed(closed.clone())),
+            (None, Some(kind)) => Err(Error::Io(kind.into())),
+            (None, None) => Ok(()),
+        }
+    }
+
+    /// Takes note of an event: pays what is owed for it.
+    pub(super) fn heard(&mut self, event: &Event<'_>, reply: Option<Reply>) {
+        match event {
+            Event::Message(piece) if piece.message_finished => self.handle.message_received(),
+            Event::Ping(_) => self.handle.ping_received(),
+            Event::Pong(pong) => {
+                if let Some(time) = self.pulse.pong(&pong.payload) {
+                    self.handle.round_trip(time);
+                    trace!("a Pong after {time:?}");
+                }
+            }
+            Event::Close(frame) => self.over(Closed::received(frame)),
+            _ => {}
+        }
+        if let Some(reply) = reply {
+            self.reply(reply);
+        }
+    }
+
+    /// Takes note of what the peer did wrong: it is told so.
+    pub(super) fn refuse(&mut self, error: RemoteProtocolError) {
+        if let Some(reply) = error.response() {
+            self.reply(reply);
+        }
+        self.over(Closed::failed(error));
+    }
+
+    fn reply(&mut self, reply: Reply) {
+        self.outgoing.reply(reply);
+        self.handle.queued(self.outgoing.queued());
+    }
+
+    fn over(&mut self, closed: Closed) {
+        if self.closed.is_none() {
+            trace!("the WebSocket has ended: {closed}");
+            self.closed = Some(closed);
+            self.pulse.stop();
+        }
+    }
+
+    /// Queues a Close. From here on the time for closing runs.
+    pub(super) fn send_close(&mut self, code: CloseCode, reason: &str) {
+        if self.outgoing.close_was_sent() || self.closing.is_some() {
+            return;
+        }
+        // Also in the middle of a frame, and where the queue is full: then it leaves as soon as it can.
+        self.reply(Reply::close(&CloseFrame::new(code, reason)));
+        self.closing = Some(deadline(self.close_timeout));
+    }
+
+    /// Queues a Ping; gives what waits for its Pong.
+    pub(super) fn ping(&mut self) -> Result<RoundTrip, Error> {
+        self.check_open()?;
+        let end = self.ping_end();
+        let (payload, round_trip) = self.pulse.ping(end);
+        self.queue_ping(payload)?;
+        Ok(round_trip)
+    }
+
+    /// Where a Ping that is queued now ends, in all that is sent: a header of 2 bytes, a client's mask of 4, 8 of payload.
+    fn ping_end(&self) -> u64 {
+        let header = if self.role == Role::Client { 6 } else { 2 };
+        self.outgoing.total() + (self.outgoing.queued() + header + 8) as u64
+    }
+
+    fn queue_ping(&mut self, payload: [u8; 8]) -> Result<(), Error> {
+        self.outgoing.control(Ping::new(payload.to_vec()))?;
+        self.handle.ping_sent();
+        self.handle.queued(self.outgoing.queued());
+        Ok(())
+    }
+
+    /// The keepalive's Ping, unless a frame is in progress.
+    fn pay_ping(&mut self) {
+        if self.ping_owed && !self.outgoing.is_in_frame() {
+            self.ping_owed = false;
+            let end = self.ping_end();
+            let payload = self.pulse.keepalive_ping(end);
+            // After our own Close no Ping is due any more.
+            let _ = self.queue_ping(payload);
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
+    /// Sees to what other tasks asked for through the handle.
+    fn heed(&mut self, cx: &Context<'_>) {
+        if self.closing.is_none() && self.closed.is_none() {
+            if let Some((code, reason)) = self.handle.asked(cx.waker()) {
+                self.send_close(code, &reason);
+            }
+        }
+    }
+
+    /// One turn of one who waits for input: writes, reads, looks at the clock. Ready with `true` where something was read,
+    /// with `false` where nothing will come any more and all is done.
+    ///
+    /// It writes and reads at the same time: a peer that does not read before we do is read from.
+    pub(super) fn poll_turn(&mut self, incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<Result<bool, Error>> {
+        incoming.give_back();
+        self.heed(cx);
+        loop {
+            // What the transport fails with, reading will tell: it may still hold what the peer sent before.
+            let _ = self.poll_write(0, cx);
+            if self.closed.is_some() {
+                incoming.broken();
+                return self.poll_end(incoming, cx).map(|()| Ok(false));
+            }
+            // A peer that goes on sending does not prolong the time for closing.
+            if self.closing.is_some_and(|closing| closing <= Instant::now()) {
+                incoming.broken();
+                self.abandon();
+                return Poll::Ready(Err(Error::Timeout(Timeout::Close)));
+            }
+            if let Poll::Ready(read) = self.poll_fill(incoming, cx) {
+                return Poll::Ready(read.map(|()| true));
+            }
+            ready!(self.poll_clock(incoming, cx))?;
+        }
+    }
+
+    /// Writes until at most this many bytes wait, and flushes.
+    pub(super) fn poll_write(&mut self, mark: usize, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if let Some(kind) = self.broken {
+            self.outgoing.discard();
+            return Poll::Ready(Err(Error::Io(kind.into())));
+        }
+        self.pay_ping();
+        while !self.outgoing.is_below(mark) {
+            let bytes = self.outgoing.unwritten();
+            if bytes.is_empty() {
+                break; // what was owed is owed no more: a Close has left
+            }
+            match ready!(Pin::new(&mut self.stream).poll_write(cx, bytes)) {
+                Ok(0) => return Poll::Ready(Err(self.break_down(io::ErrorKind::WriteZero.into()))),
+                Ok(n) => {
+                    self.unflushed = true;
+                    self.outgoing.advance(n);
+                    self.pulse.sent(self.outgoing.total());
+                    self.handle.bytes_sent(n);
+                    self.handle.queued(self.outgoing.queued());
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(self.break_down(error))),
+            }
+        }
+        if self.unflushed {
+            match ready!(Pin::new(&mut self.stream).poll_flush(cx)) {
+                Ok(()) => self.unflushed = false,
+                Err(error) => return Poll::Ready(Err(self.break_down(error))),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn break_down(&mut self, error: io::Error) -> Error {
+        trace!("the transport takes nothing any more: {error}");
+        self.outgoing.discard();
+        self.handle.queued(0);
+        self.unflushed = false;
+        self.broken = Some(error.kind());
+        // Whoever reads on does not do so for ever.
+        self.closing.get_or_insert_with(|| deadline(self.close_timeout));
+        Error::from(error)
+    }
+
+    /// One read, into a buffer that the thread lends.
+    fn poll_fill(&mut self, incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let mut buffer = incoming.lend();
+        let mut space = ReadBuf::new(&mut buffer);
+        let read = Pin::new(&mut self.stream).poll_read(cx, &mut space);
+        let n = space.filled().len();
+        incoming.received(buffer, n);
+        match ready!(read) {
+            Ok(()) if n > 0 => {
+                self.pulse.received();
+                self.handle.bytes_received(n);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            // TLS says so where its own closing message is missing.
+            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
+                incoming.broken();
+                self.abandon();
+                return Poll::Ready(Err(Error::from(error)));
+            }
+            _ => {
+                if let Err(error) = incoming.eof() {
+                    self.refuse(error);
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Looks at the clock. Ready where something was queued, or a time ran out.
+    fn poll_clock(&mut self, incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let alarm = match self.closing {
+            Some(closing) => closing,
+            None => match self.pulse.deadline() {
+                Some(pulse) => pulse,
+                None => return Poll::Pending,
+            },
+        };
+        ready!(self.timer.poll_at(alarm, cx));
+        let timeout = match self.closing {
+            Some(_) => Timeout::Close,
+            None => match self.pulse.poll() {
+                Some(Action::GiveUp) => Timeout::Pong,
+                Some(Action::Ping) => {
+                    self.ping_owed = true;
+                    return Poll::Ready(Ok(()));
+                }
+                None => return Poll::Ready(Ok(())),
+            },
+        };
+        incoming.broken();
+        self.abandon();
+        Poll::Ready(Err(Error::Timeout(timeout)))
+    }
+
+    /// Ends all, without a word more: there is nobody to say it to.
+    fn abandon(&mut self) {
+        self.over(Closed::abnormal());
+        self.outgoing.discard();
+        self.handle.queued(0);
+        self.ending = Ending::Over;
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let _ = Pin::new(&mut self.stream).poll_shutdown(&mut cx);
+    }
+
+    /// Waits until there is room for a message. Meanwhile it reads, and answers the control frames in front of the first
+    /// message that the application has not taken. (Where somebody else reads, there is no `incoming` here.)
+    pub(super) fn poll_room(
+        &mut self,
+        mut incoming: Option<&mut Incoming>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        self.choked |= self.outgoing.is_full();
+        if !self.choked {
+            return Poll::Ready(Ok(()));
+        }
+        self.heed(cx);
+        loop {
+            match self.poll_write(LOW, cx) {
+                Poll::Ready(written) => {
+                    self.choked = false;
+                    return Poll::Ready(written);
+                }
+                Poll::Pending => ready!(self.poll_meanwhile(incoming.as_deref_mut(), cx))?,
+            }
+        }
+    }
+
+    /// Writes all, and answers control frames meanwhile, as [`poll_room`](Self::poll_room).
+    pub(super) fn poll_flush(
+        &mut self,
+        mut incoming: Option<&mut Incoming>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        self.heed(cx);
+        loop {
+            match self.poll_write(0, cx) {
+                Poll::Ready(written) => return Poll::Ready(written),
+                Poll::Pending => ready!(self.poll_meanwhile(incoming.as_deref_mut(), cx))?,
+            }
+        }
+    }
+
+    /// What is done while the transport takes nothing. Ready where something was queued, or the connection has ended.
+    fn poll_meanwhile(&mut self, incoming: Option<&mut Incoming>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let Some(incoming) = incoming else { return Poll::Pending };
+        loop {
+            self.look_ahead(incoming);
+            self.check_open()?;
+            if incoming.has_unread() {
+                // The answer to our Ping may be behind the message that nobody takes.
+                self.pulse.pause();
+                return Poll::Pending;
+            }
+            self.pulse.resume();
+            match self.poll_fill(incoming, cx) {
+                Poll::Ready(read) => read?,
+                Poll::Pending => return self.poll_clock(incoming, cx),
+            }
+        }
+    }
+
+    /// Takes the events in front of the next message.
+    fn look_ahead(&mut self, incoming: &mut Incoming) {
+        if incoming.holds_message() {
+            return;
+        }
+        let mut events = incoming.events();
+        loop {
+            match events.next() {
+                Ok(Some((Event::Message(piece), _))) => return events.hold(piece),
+                Ok(Some((event, reply))) => self.heard(&event, reply),
+                Ok(None) => return,
+                Err(error) => return self.refuse(error),
+            }
+        }
+    }
+
+    /// After the last event: writes the last that there is to say, and ends the transport so that it arrives.
+    pub(super) fn poll_end(&mut self, incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<()> {
+        let closing = *self.closing.get_or_insert_with(|| deadline(self.close_timeout));
+        // A failed connection need not wait for the peer, whichever end it is (RFC 6455 §7.1.7).
+        let waits = self.role == Role::Client && incoming.error().is_none();
+        loop {
+            match self.ending {
+                Ending::Open => self.ending = Ending::Writing,
+                Ending::Writing => {
+                    let mut said = self.poll_write(0, cx).map(|_| ());
+                    if said.is_ready() && !waits {
+                        // "a server [...] SHOULD initiate a TCP Close immediately" (RFC 6455 §7.1.1).
+                        said = Pin::new(&mut self.stream).poll_shutdown(cx).map(|_| ());
+                    }
+                    if said.is_ready() {
+                        let until = if waits { closing } else { closing.min(deadline(LINGER)) };
+                        let bytes = if waits { usize::MAX } else { LINGER_BYTES };
+                        self.ending = Ending::Draining { until, bytes };
+                    } else {
+                        ready!(self.timer.poll_at(closing, cx));
+                        self.abandon();
+                    }
+                }
+                Ending::Draining { until, bytes } => match self.poll_drain(incoming, bytes, cx) {
+                    Poll::Ready(_) if until <= Instant::now() => self.abandon(),
+                    Poll::Ready(Some(bytes)) => self.ending = Ending::Draining { until, bytes },
+                    Poll::Ready(None) => self.abandon(),
+                    Poll::Pending => {
+                        ready!(self.timer.poll_at(until, cx));
+                        self.abandon();
+                    }
+                },
+                Ending::Over => return Poll::Ready(()),
+            }
+        }
+    }
+
+    /// For a writer whose reader reads: waits until that has seen the end.
+    pub(super) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if self.ending != Ending::Over {
+            // The reader may be busy with messages: the Close leaves all the same, and its time runs.
+            let _ = self.poll_write(0, cx);
+            if let Some(closing) = self.closing {
+                ready!(self.timer.poll_at(closing, cx));
+                self.abandon();
+                return Poll::Ready(Err(Error::Timeout(Timeout::Close)));
+            }
+            return Poll::Pending;
+        }
+        match &self.closed {
+            Some(closed) if closed.code == 1006 => Poll::Ready(Err(Error::Closed(closed.clone()))),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Reads and throws away. What is left of `bytes`; `None` at the end.
+    fn poll_drain(&mut self, incoming: &mut Incoming, bytes: usize, cx: &mut Context<'_>) -> Poll<Option<usize>> {
+        let mut buffer = incoming.lend();
+        let mut space = ReadBuf::new(&mut buffer);
+        let read = Pin::new(&mut self.stream).poll_read(cx, &mut space);
+        let n = space.filled().len();
+        incoming.received(buffer, 0);
+        match ready!(read) {
+            Ok(()) if n > 0 => Poll::Ready(bytes.checked_sub(n)),
+            _ => Poll::Ready(None),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! A message on its way into the queue.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use wsproto::{LocalProtocolError, Message};
+
+use super::io::Io;
+use super::side::Side;
+use crate::error::Error;
+use crate::incoming::Incoming;
+use crate::outgoing::Encoding;
+
+/// A message that is being queued, in steps where it is long. Dropped before the first step, it is not sent; dropped
+/// between two, the rest is queued at once, so that it is sent whole.
+pub(super) struct Sending<'a, 'm, S> {
+    pub(super) side: Side<'a, S>,
+    /// Where nobody else reads: what is read while the transport takes nothing.
+    pub(super) incoming: Option<&'a mut Incoming>,
+    pub(super) message: Message<'m>,
+    encoding: Option<Encoding>,
+}
+
+impl<'a, 'm, S: AsyncRead + AsyncWrite + Unpin> Sending<'a, 'm, S> {
+    pub(super) const fn new(side: Side<'a, S>, incoming: Option<&'a mut Incoming>, message: Message<'m>) -> Self {
+        Self { side, incoming, message, encoding: None }
+    }
+
+    /// Queues the message. Waits where there is no room.
+    pub(super) async fn feed(mut self) -> Result<(), Error> {
+        poll_fn(|cx| self.poll_feed(cx)).await
+    }
+
+    /// Queues the message and writes what the transport takes; waits where the queue is full after that, too.
+    pub(super) async fn send(mut self) -> Result<(), Error> {
+        poll_fn(|cx| self.poll_feed(cx)).await?;
+        poll_fn(|cx| self.poll_written(cx)).await
+    }
+
+    fn poll_feed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let Self { side, incoming, message, encoding } = self;
+        loop {
+            if encoding.as_ref().is_some_and(Encoding::is_finished) {
+                return Poll::Ready(Ok(()));
+            }
+            // With each step anew: between two, other tasks have their turn.
+            ready!(side.poll(cx, incoming.as_deref_mut(), |io, incoming, cx| {
+                ready!(io.poll_room(incoming, cx))?;
+                Poll::Ready(step(io, message, encoding))
+            }))?;
+        }
+    }
+
+    fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.side.poll(cx, self.incoming.as_deref_mut(), |io, incoming, cx| match io.poll_write(0, cx) {
+            Poll::Ready(written) => Poll::Ready(written),
+            // What is queued leaves with the next call; unless that is too much.
+            Poll::Pending => io.poll_room(incoming, cx),
+        })
+    }
+}
+
+/// Queues a message whole, at once.
+pub(super) fn queue<S>(io: &mut Io<S>, message: &Message<'_>) -> Result<(), Error> {
+    let mut encoding = None;
+    while !encoding.as_ref().is_some_and(Encoding::is_finished) {
+        step(io, message, &mut encoding)?;
+    }
+    Ok(())
+}
+
+/// Encodes the next step of the message.
+fn step<S>(io: &mut Io<S>, message: &Message<'_>, encoding: &mut Option<Encoding>) -> Result<(), Error> {
+    if encoding.is_none() {
+        io.check_open()?;
+    }
+    let encoded = match encoding {
+        None => io.outgoing.begin(message).map(|begun| *encoding = Some(begun)),
+        Some(begun) => io.outgoing.encode_more(message, begun),
+    };
+    io.handle.queued(io.outgoing.queued());
+    match (encoded, io.closed()) {
+        // The peer's Close came between two steps, and was answered.
+        (Err(LocalProtocolError::CloseSent), Some(closed)) => Err(Error::Closed(closed.clone())),
+        (Err(error), _) => Err(error.into()),
+        (Ok(()), _) => {
+            if message.message_finished && encoding.as_ref().is_some_and(Encoding::is_finished) {
+                io.handle.message_sent();
+            }
+            Ok(())
+        }
+    }
+}
+
+impl<S> Drop for Sending<'_, '_, S> {
+    fn drop(&mut self) {
+        let Self { side, message, encoding, .. } = self;
+        if encoding.as_ref().is_none_or(Encoding::is_finished) {
+            return;
+        }
+        side.with(|io, _| {
+            if io.check_open().is_ok() {
+                while !encoding.as_ref().is_none_or(Encoding::is_finished) && step(io, message, encoding).is_ok() {}
+            }
+        });
+    }
+}
