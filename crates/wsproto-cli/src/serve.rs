@@ -101,7 +101,7 @@ fn options(arguments: &Arguments) -> Result<AcceptOptions, Box<dyn Error>> {
         .limits(Limits::default().message(arguments.max_message_size))
         .close_timeout(Duration::from_secs(2))
         .origins(origins)
-        .page(PAGE);
+        .pages(|_| Some(ws::Page::text(PAGE)));
     if arguments.no_deflate {
         options = options.compression(None);
     }

@@ -1,6 +1,9 @@
-//! What a server decides about a request.
+//! What a server decides about a request, and what it shows to one who wants no WebSocket.
 
-use wsproto::handshake::{Headers, InvalidHeader};
+use std::borrow::Cow;
+
+use wsproto::handshake::http1;
+use wsproto::handshake::{Headers, InvalidHeader, ResponseHead};
 
 /// A server's decision about a request: accept it, or reject it with a status.
 ///
@@ -55,5 +58,69 @@ impl Decision {
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self
+    }
+}
+
+/// A page, for one who asks for no WebSocket: a response of HTTP/1.1, behind which the connection ends.
+///
+/// ```
+/// use wsproto_io::Page;
+///
+/// let page = Page::html("<!doctype html><title>Hello</title>").header("Cache-Control", "no-cache")?;
+/// # Ok::<(), wsproto::handshake::InvalidHeader>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Page {
+    status: u16,
+    headers: Headers,
+    body: Cow<'static, [u8]>,
+}
+
+impl Page {
+    /// A page of HTML in UTF-8, with status 200.
+    #[must_use]
+    pub fn html(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(200, "text/html; charset=utf-8", text.into())
+    }
+
+    /// A page of plain text in UTF-8, with status 200.
+    #[must_use]
+    pub fn text(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(200, "text/plain; charset=utf-8", text.into())
+    }
+
+    /// What is answered where there is no page.
+    pub(crate) fn not_found() -> Self {
+        Self::new(404, "text/plain; charset=utf-8", Cow::Borrowed("there is no such page\n"))
+    }
+
+    fn new(status: u16, content_type: &str, text: Cow<'static, str>) -> Self {
+        let body = match text {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        };
+        // The value is one of ours.
+        let headers = Headers::new().with("Content-Type", content_type).unwrap_or_default();
+        Self { status, headers, body }
+    }
+
+    /// Adds a header, such as `Content-Security-Policy`. Its length and the end of the connection are announced already.
+    ///
+    /// # Errors
+    ///
+    /// Yours: the name or the value cannot be written.
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, InvalidHeader> {
+        self.headers.push(name, value)?;
+        Ok(self)
+    }
+
+    pub(crate) fn write(mut self, out: &mut Vec<u8>) {
+        // Valid values, both.
+        let _ = self.headers.push("Connection", "close");
+        let _ = self.headers.push("Content-Length", self.body.len().to_string());
+        if let Ok(head) = ResponseHead::new(self.status, self.headers) {
+            http1::write_response(&head, out);
+            out.extend_from_slice(&self.body);
+        }
     }
 }

@@ -55,6 +55,8 @@
 // The parts that drivers share have no user without a driver.
 #![cfg_attr(not(feature = "blocking"), allow(dead_code, unused_imports, unused_macros))]
 
+mod accepting;
+mod connecting;
 mod decision;
 mod error;
 mod incoming;
@@ -70,7 +72,7 @@ mod trace;
 #[cfg(feature = "blocking")]
 pub mod blocking;
 
-pub use decision::Decision;
+pub use decision::{Decision, Page};
 pub use error::{Closed, Error, Rejected, Timeout};
 pub use message::{IntoMessage, Message};
 #[cfg(feature = "tokio")]

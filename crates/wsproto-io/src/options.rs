@@ -43,9 +43,9 @@ impl fmt::Debug for Common {
     }
 }
 
-/// The setters that [`Common`] has, for the public builder that holds it in `common`.
+/// The setters that [`Common`] has, for the public builder that holds it in this field.
 macro_rules! common_setters {
-    () => {
+    ($($common:ident).+) => {
         /// Compresses with permessage-deflate (RFC 7692) where the peer does so, too; `None`: does not compress. Default:
         /// [`PerMessageDeflate::new`](wsproto::extension::deflate::PerMessageDeflate::new).
         ///
@@ -55,9 +55,9 @@ macro_rules! common_setters {
             mut self,
             compression: impl Into<Option<wsproto::extension::deflate::PerMessageDeflate>>,
         ) -> Self {
-            self.common.extensions.retain(|extension| extension.name() != "permessage-deflate");
+            self.$($common).+.extensions.retain(|extension| extension.name() != "permessage-deflate");
             if let Some(deflate) = compression.into() {
-                self.common.extensions.push(std::sync::Arc::new(deflate));
+                self.$($common).+.extensions.push(std::sync::Arc::new(deflate));
             }
             self
         }
@@ -65,35 +65,35 @@ macro_rules! common_setters {
         /// Adds an extension of one's own.
         #[must_use]
         pub fn extension(mut self, extension: std::sync::Arc<dyn wsproto::extension::Extension>) -> Self {
-            self.common.extensions.push(extension);
+            self.$($common).+.extensions.push(extension);
             self
         }
 
         /// How much the peer may send: messages of 1 MiB by default.
         #[must_use]
         pub const fn limits(mut self, limits: wsproto::Limits) -> Self {
-            self.common.limits = limits;
+            self.$($common).+.limits = limits;
             self
         }
 
         /// How long the peer's head may be: 16 KiB and 64 headers by default, and 8 responses of 1xx before a server's.
         #[must_use]
         pub const fn head_limits(mut self, limits: wsproto::handshake::http1::HeadLimits) -> Self {
-            self.common.head_limits = limits;
+            self.$($common).+.head_limits = limits;
             self
         }
 
         /// The time for the whole handshake, not for each read of it; default 10 s.
         #[must_use]
         pub const fn handshake_timeout(mut self, time: std::time::Duration) -> Self {
-            self.common.handshake_timeout = time;
+            self.$($common).+.handshake_timeout = time;
             self
         }
 
         /// The time that the peer has to answer our Close, and then to end the transport; default 10 s.
         #[must_use]
         pub const fn close_timeout(mut self, time: std::time::Duration) -> Self {
-            self.common.close_timeout = time;
+            self.$($common).+.close_timeout = time;
             self
         }
     };

@@ -219,7 +219,7 @@ fn a_plain_get_gets_a_page_where_there_is_one() {
     let (error, answer) = refused(&AcceptOptions::new(), request);
     assert!(matches!(error, Error::Request(RequestError::NotWebSocket)));
     assert!(answer.starts_with("HTTP/1.1 426 "), "{answer}");
-    let (error, answer) = refused(&AcceptOptions::new().page("hello\n"), request);
+    let (error, answer) = refused(&AcceptOptions::new().pages(|_| Some(wsproto_io::Page::text("hello\n"))), request);
     assert!(matches!(error, Error::PlainRequest));
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nhello\n"), "{answer}");
 }

@@ -1,19 +1,15 @@
 //! The client's end: from a URL to a WebSocket.
 
 use std::net::{TcpStream, ToSocketAddrs as _};
-use std::time::Duration;
 
-use wsproto::handshake::http1::{self, RejectionBody, ResponseReader};
-use wsproto::handshake::{
-    ClientHandshake, ClientRequest, Headers, InvalidHeader, Outcome, ResponseError, ResponseHead,
-};
+use wsproto::handshake::ClientRequest;
 use wsproto::{Connection, OsRandom};
 
 use super::deadline::{Deadline, ignore_unsupported};
 use super::stream::Stream;
 use super::websocket::WebSocket;
-use crate::error::{Error, Rejected, Timeout};
-use crate::options::{Common, common_setters};
+use crate::connecting::{Answer, Connecting, connecting_setters};
+use crate::error::{Error, Timeout};
 
 /// Connects to a `ws://` URL, with the default [`ConnectOptions`].
 ///
@@ -37,29 +33,9 @@ pub fn connect(url: &str) -> Result<WebSocket<TcpStream>, Error> {
 }
 
 /// What a client can choose.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ConnectOptions {
-    common: Common,
-    headers: Headers,
-    origin: Option<String>,
-    subprotocols: Vec<String>,
-    connect_timeout: Duration,
-    nodelay: bool,
-    rejection_limit: u64,
-}
-
-impl Default for ConnectOptions {
-    fn default() -> Self {
-        Self {
-            common: Common::default(),
-            headers: Headers::new(),
-            origin: None,
-            subprotocols: Vec::new(),
-            connect_timeout: Duration::from_secs(10),
-            nodelay: true,
-            rejection_limit: RejectionBody::DEFAULT_LIMIT,
-        }
-    }
+    connecting: Connecting,
 }
 
 impl ConnectOptions {
@@ -69,55 +45,10 @@ impl ConnectOptions {
         Self::default()
     }
 
-    common_setters!();
+    connecting_setters!();
 
-    /// Adds a header to the request, such as `Cookie` or `Authorization`.
-    ///
-    /// # Errors
-    ///
-    /// Yours: the name or the value cannot be written.
-    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, InvalidHeader> {
-        self.headers.push(name, value)?;
-        Ok(self)
-    }
-
-    /// The origin that the client acts for, where it acts like a browser.
-    #[must_use]
-    pub fn origin(mut self, origin: impl Into<String>) -> Self {
-        self.origin = Some(origin.into());
-        self
-    }
-
-    /// Offers a subprotocol, in order of preference.
-    #[must_use]
-    pub fn subprotocol(mut self, name: impl Into<String>) -> Self {
-        self.subprotocols.push(name.into());
-        self
-    }
-
-    /// The time to find the server's addresses and connect to one of them; default 10 s. Looking up a name cannot be
-    /// interrupted, but counts.
-    #[must_use]
-    pub const fn connect_timeout(mut self, time: Duration) -> Self {
-        self.connect_timeout = time;
-        self
-    }
-
-    /// Whether small messages leave at once (`TCP_NODELAY`); default: yes.
-    #[must_use]
-    pub const fn nodelay(mut self, on: bool) -> Self {
-        self.nodelay = on;
-        self
-    }
-
-    /// How much of a rejection's body is read, in bytes; default 64 KiB.
-    #[must_use]
-    pub const fn rejection_limit(mut self, bytes: u64) -> Self {
-        self.rejection_limit = bytes;
-        self
-    }
-
-    /// Connects to a `ws://` URL.
+    /// Connects to a `ws://` URL. Looking up the name cannot be interrupted, but counts for the
+    /// [time to connect](Self::connect_timeout).
     ///
     /// # Errors
     ///
@@ -154,7 +85,7 @@ impl ConnectOptions {
     /// Tries the addresses of the name in turn.
     fn dial(&self, request: &ClientRequest) -> Result<TcpStream, Error> {
         let (host, port) = (request.host().unwrap_or_default(), request.port().unwrap_or_default());
-        let deadline = Deadline::after(self.connect_timeout, Timeout::Connect);
+        let deadline = Deadline::after(self.connecting.connect_timeout, Timeout::Connect);
         let mut failure = Error::NoAddress;
         for address in (host, port).to_socket_addrs()? {
             let attempt = match deadline.left()? {
@@ -163,7 +94,7 @@ impl ConnectOptions {
             };
             match attempt {
                 Ok(stream) => {
-                    stream.set_nodelay(self.nodelay)?;
+                    stream.set_nodelay(self.connecting.nodelay)?;
                     return Ok(stream);
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
@@ -176,92 +107,37 @@ impl ConnectOptions {
     }
 
     fn shake_hands<S: Stream>(&self, request: ClientRequest, mut stream: S) -> Result<WebSocket<S>, Error> {
-        let deadline = Deadline::after(self.common.handshake_timeout, Timeout::Handshake);
+        let common = &self.connecting.common;
+        let deadline = Deadline::after(common.handshake_timeout, Timeout::Handshake);
         let random = OsRandom::new()?;
-        let request = ClientRequest {
-            origin: self.origin.clone(),
-            subprotocols: self.subprotocols.clone(),
-            extensions: self.common.extensions.clone(),
-            headers: self.headers.clone(),
-            ..request
-        };
-        let handshake = ClientHandshake::new(request, random.nonce())?;
-        let mut out = Vec::new();
-        http1::write_request(&handshake, &mut out)?;
+        let (out, mut opening) = self.connecting.open(request, random)?;
         // A server may reject before it has read all: its answer tells more than the failure to write.
         let written = deadline.write_all(&mut stream, &out);
-
-        let mut reader = ResponseReader::new(handshake, self.common.head_limits);
-        let mut bytes = Vec::new();
         let mut piece = [0; 2048];
         loop {
-            match reader.receive(&bytes)? {
-                Some((Outcome::Accepted(accepted), length)) => {
+            let read = match deadline.read(&mut stream, &mut piece) {
+                Ok(0) => return Err(written.err().unwrap_or_else(|| opening.end(None))),
+                Ok(n) => opening.receive(&piece[..n])?,
+                Err(Error::Io(_)) if written.is_err() => return written.and(Err(opening.end(None))),
+                Err(error) => return Err(opening.end(Some(error))),
+            };
+            match read {
+                None => {}
+                Some(Answer::Rejected(error)) => return Err(error),
+                Some(Answer::Open(accepted, first)) => {
                     written?;
                     ignore_unsupported(stream.set_read_timeout(None))?;
                     ignore_unsupported(stream.set_write_timeout(None))?;
-                    bytes.drain(..length);
-                    bytes.shrink_to_fit();
                     let encoding = !accepted.extensions.is_empty();
-                    let limits = self.common.limits;
+                    let limits = common.limits;
                     let connection = Connection::client(accepted.extensions, limits, random);
-                    let close_timeout = self.common.close_timeout;
-                    let mut socket = WebSocket::new(stream, connection, limits, bytes, encoding, close_timeout);
+                    let mut socket = WebSocket::new(stream, connection, limits, first, encoding, common.close_timeout);
                     socket.subprotocol = accepted.subprotocol;
                     return Ok(socket);
                 }
-                Some((Outcome::Rejected(head), length)) => {
-                    let limit = self.rejection_limit;
-                    return Err(read_rejection(&mut stream, deadline, &head, limit, &bytes[length..]));
-                }
-                None => {}
-            }
-            match (deadline.read(&mut stream, &mut piece), written.is_err()) {
-                (Ok(0) | Err(Error::Io(_)), true) => return written.and(Err(ResponseError::UnexpectedEof.into())),
-                (Ok(0), false) => return Err(ResponseError::UnexpectedEof.into()),
-                (Ok(n), _) => bytes.extend_from_slice(&piece[..n]),
-                (Err(error), _) => return Err(error),
             }
         }
     }
-}
-
-/// Reads the body of a rejection: at most the limit, and what came in time.
-fn read_rejection<S: Stream>(
-    stream: &mut S,
-    deadline: Deadline,
-    head: &ResponseHead,
-    limit: u64,
-    first: &[u8],
-) -> Error {
-    let mut reader = match RejectionBody::new(head, limit) {
-        Ok(reader) => reader,
-        Err(error) => return error.into(),
-    };
-    let mut body = Vec::new();
-    let mut piece = [0; 2048];
-    let mut bytes = first;
-    let complete = loop {
-        match reader.receive(bytes) {
-            Ok((consumed, data)) => {
-                body.extend_from_slice(&data.data);
-                bytes = &bytes[consumed..];
-                if data.body_finished {
-                    break true;
-                }
-            }
-            Err(_) => break false,
-        }
-        if bytes.is_empty() {
-            match deadline.read(stream, &mut piece) {
-                Ok(0) => break reader.receive_eof().is_ok(),
-                Ok(n) => bytes = &piece[..n],
-                Err(_) => break false,
-            }
-        }
-    };
-    let truncated = reader.is_truncated() || !complete;
-    Error::Rejected(Box::new(Rejected { status: head.status(), headers: head.headers().clone(), body, truncated }))
 }
 
 #[cfg(test)]

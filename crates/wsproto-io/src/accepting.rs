@@ -1,0 +1,184 @@
+//! The server's side of the opening handshake, without I/O: what is read, what is decided, what is answered.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use wsproto::extension::Extension;
+use wsproto::handshake::http1::{self, PlainRequest, RequestReader};
+use wsproto::handshake::{
+    AcceptConnection, Accepted, Headers, OriginPolicy, RejectConnection, Request, RequestError, ServerHandshake,
+};
+
+use crate::decision::{Decision, Page};
+use crate::error::Error;
+use crate::options::Common;
+
+/// What a server can choose.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Accepting {
+    pub(crate) common: Common,
+    pub(crate) origins: OriginPolicy,
+    pub(crate) subprotocols: Vec<String>,
+    pub(crate) pages: Pages,
+}
+
+/// Who answers a plain GET.
+#[derive(Clone, Default)]
+pub(crate) struct Pages(pub(crate) Option<Arc<dyn Fn(&PlainRequest) -> Option<Page> + Send + Sync>>);
+
+impl fmt::Debug for Pages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Pages" } else { "None" })
+    }
+}
+
+/// How long one who was refused may take to read the answer and end the transport.
+pub(crate) const LINGER: Duration = Duration::from_millis(500);
+
+/// The bytes to write before the transport ends, and what this end is told.
+pub(crate) type Refused = (Vec<u8>, Error);
+
+impl Accepting {
+    /// Reads requests.
+    pub(crate) fn reading(&self) -> Reading {
+        Reading { reader: RequestReader::new(self.common.head_limits), bytes: Vec::new() }
+    }
+
+    /// The answer to a request that is refused, or is no request for a WebSocket.
+    fn refuse(&self, error: RequestError, plain: Option<&PlainRequest>) -> Refused {
+        let mut out = Vec::new();
+        match (&self.pages.0, plain) {
+            (Some(pages), Some(request)) => {
+                pages(request).unwrap_or_else(Page::not_found).write(&mut out);
+                (out, Error::PlainRequest)
+            }
+            _ => {
+                http1::write_error(error, &mut out);
+                (out, error.into())
+            }
+        }
+    }
+
+    /// What is decided without asking: pages of an origin that is not let in are rejected.
+    pub(crate) fn prejudge(&self, request: &Request) -> Option<Decision> {
+        if self.origins.allows(request) {
+            return None;
+        }
+        Some(Decision::reject(403).body("pages of this origin are not let in\n"))
+    }
+
+    /// The answer to a request: the bytes to write, and what was agreed on.
+    pub(crate) fn answer(
+        &self,
+        handshake: &ServerHandshake,
+        mut decision: Decision,
+    ) -> Result<(Vec<u8>, Accepted), Refused> {
+        if let Some(status) = decision.status {
+            return Err(reject(handshake, status, decision));
+        }
+        if decision.subprotocol.is_none() {
+            let mut offered = handshake.request().subprotocols();
+            decision.subprotocol =
+                offered.find(|name| self.subprotocols.iter().any(|own| own == name)).map(str::to_owned);
+        }
+        let extensions: Vec<&dyn Extension> = self.common.extensions.iter().map(AsRef::as_ref).collect();
+        let accept = AcceptConnection {
+            origins: &self.origins,
+            subprotocol: decision.subprotocol.as_deref(),
+            extensions: &extensions,
+            headers: decision.headers,
+        };
+        let mut out = Vec::new();
+        match handshake.accept(&accept) {
+            Ok(accepted) => {
+                http1::write_response(&accepted.response, &mut out);
+                Ok((out, accepted))
+            }
+            Err(error) => Err((reject(handshake, 500, Decision::reject(500)).0, error.into())),
+        }
+    }
+}
+
+fn reject(handshake: &ServerHandshake, status: u16, decision: Decision) -> Refused {
+    let mut headers = decision.headers;
+    if !decision.body.is_empty() && !headers.contains("Content-Type") {
+        headers = headers.with("Content-Type", "text/plain; charset=utf-8").unwrap_or_else(|_| Headers::new());
+    }
+    let reject = RejectConnection { status, headers, content_length: Some(decision.body.len() as u64) };
+    let mut out = Vec::new();
+    match handshake.reject(&reject) {
+        Ok(response) => {
+            http1::write_response(&response, &mut out);
+            out.extend_from_slice(&decision.body);
+            (out, Error::Declined(status))
+        }
+        // Yours: what was decided cannot be written. The client learns that it is not its fault.
+        Err(error) => {
+            if let Ok(response) = handshake.reject(&RejectConnection::new(500)) {
+                http1::write_response(&response, &mut out);
+            }
+            (out, error.into())
+        }
+    }
+}
+
+/// A request that is being read.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    reader: RequestReader,
+    bytes: Vec<u8>,
+}
+
+impl Reading {
+    /// Takes what was read. Once the request is complete: it, and what follows it, the connection's first input.
+    pub(crate) fn receive(
+        &mut self,
+        accepting: &Accepting,
+        piece: &[u8],
+    ) -> Result<Option<(ServerHandshake, Vec<u8>)>, Refused> {
+        self.bytes.extend_from_slice(piece);
+        match self.reader.receive(&self.bytes) {
+            Ok(None) => Ok(None),
+            Ok(Some((handshake, length))) => Ok(Some((handshake, self.bytes.split_off(length)))),
+            Err(error) => Err(accepting.refuse(error, self.reader.plain_request())),
+        }
+    }
+}
+
+/// The setters of a server's options, for the public builder that holds an [`Accepting`] in `accepting`.
+macro_rules! accepting_setters {
+    () => {
+        crate::options::common_setters!(accepting.common);
+
+        /// Which origins are let in; the others are rejected with 403. Default: pages of the same host, and all that is not a
+        /// page (and sends no `Origin`).
+        #[must_use]
+        pub fn origins(mut self, origins: wsproto::handshake::OriginPolicy) -> Self {
+            self.accepting.origins = origins;
+            self
+        }
+
+        /// Adds a subprotocol that is spoken here. The first that the client offers and that is spoken here is agreed on,
+        /// unless a decision names one.
+        #[must_use]
+        pub fn subprotocol(mut self, name: impl Into<String>) -> Self {
+            self.accepting.subprotocols.push(name.into());
+            self
+        }
+
+        /// Answers a plain GET, which asks for no WebSocket, with a page; `None` is answered with 404. Default: every such
+        /// request gets the status 426.
+        ///
+        /// For example `options.pages(|request| (request.path() == "/").then(|| Page::html("<h1>Hello</h1>")))`.
+        #[must_use]
+        pub fn pages(
+            mut self,
+            pages: impl Fn(&wsproto::handshake::http1::PlainRequest) -> Option<crate::Page> + Send + Sync + 'static,
+        ) -> Self {
+            self.accepting.pages = crate::accepting::Pages(Some(std::sync::Arc::new(pages)));
+            self
+        }
+    };
+}
+pub(crate) use accepting_setters;
