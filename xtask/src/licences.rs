@@ -1,6 +1,6 @@
 //! Which licences and crates may enter: `deny.toml` for the workspace, a shorter list for the core.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail};
 use cargo_metadata::{DependencyKind, Package};
@@ -19,11 +19,16 @@ const CORE_BROUGHT: [&str; 9] =
 
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     let rules = Rules::read("deny.toml")?;
-    let wrong: Vec<_> = workspace.metadata.packages.iter().filter_map(|package| rules.judge(package)).collect();
+    let packages = &workspace.metadata.packages;
+    let users = |name: &str| -> BTreeSet<&str> {
+        let uses = |package: &&Package| package.dependencies.iter().any(|dependency| dependency.name == name);
+        packages.iter().filter(uses).map(|package| package.name.as_str()).collect()
+    };
+    let wrong: Vec<_> = packages.iter().filter_map(|package| rules.judge(package, users)).collect();
     if !wrong.is_empty() {
         bail!("crates that may not enter:\n  {}", wrong.join("\n  "));
     }
-    println!("   {} packages, all under an allowed licence", workspace.metadata.packages.len());
+    println!("   {} packages, all under an allowed licence", packages.len());
     check_core(workspace)?;
     if find_program("cargo-deny").is_some() {
         CommandLine::new("cargo deny --all-features check licenses bans sources").run()?;
@@ -34,7 +39,8 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
 /// What is read of `deny.toml`.
 struct Rules {
     licences: Vec<Licensee>,
-    banned: BTreeSet<String>,
+    /// A banned crate, and who alone may depend on it.
+    banned: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Rules {
@@ -54,18 +60,20 @@ impl Rules {
             let licence = licence.as_str().context("licenses.allow holds something else than text")?;
             licences.push(Licensee::parse(licence)?);
         }
-        let mut banned = BTreeSet::new();
+        let mut banned = BTreeMap::new();
         for ban in list("bans", "deny")? {
             let name = ban.get("name").and_then(|name| name.as_str()).context("an entry of bans.deny has no name")?;
-            banned.insert(name.to_owned());
+            let wrappers = ban.get("wrappers").and_then(|list| list.as_array()).into_iter().flatten();
+            let wrappers = wrappers.filter_map(|wrapper| wrapper.as_str()).map(str::to_owned).collect();
+            banned.insert(name.to_owned(), wrappers);
         }
         Ok(Self { licences, banned })
     }
 
-    /// What is wrong with a package.
-    fn judge(&self, package: &Package) -> Option<String> {
+    /// What is wrong with a package. `users` tells which packages depend on one.
+    fn judge<'a>(&self, package: &Package, users: impl Fn(&str) -> BTreeSet<&'a str>) -> Option<String> {
         let name = package.name.as_str();
-        if self.banned.contains(name) {
+        if self.bans(name, &users(name)) {
             return Some(format!("{name}: banned in deny.toml"));
         }
         if package.source.as_ref().is_some_and(|source| !source.is_crates_io()) {
@@ -73,6 +81,12 @@ impl Rules {
         }
         let allowed = package.license.as_deref().is_some_and(|licence| self.allows(licence));
         (!allowed).then(|| format!("{name}: licence {}", package.license.as_deref().unwrap_or("not stated")))
+    }
+
+    fn bans(&self, name: &str, users: &BTreeSet<&str>) -> bool {
+        self.banned
+            .get(name)
+            .is_some_and(|wrappers| wrappers.is_empty() || users.iter().any(|user| !wrappers.contains(*user)))
     }
 
     fn allows(&self, licence: &str) -> bool {
@@ -120,7 +134,7 @@ mod tests {
     fn rules() -> Rules {
         let text = r#"
             licenses.allow = ["MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "Unicode-3.0"]
-            bans.deny = [{ name = "openssl" }]
+            bans.deny = [{ name = "openssl" }, { name = "schannel", wrappers = ["certs"] }]
         "#;
         Rules::parse(text).unwrap()
     }
@@ -151,7 +165,11 @@ mod tests {
 
     #[test]
     fn banned_crates_are_read() {
-        assert!(rules().banned.contains("openssl"));
+        let rules = rules();
+        assert!(rules.bans("openssl", &BTreeSet::from(["certs"])));
+        assert!(!rules.bans("rustls", &BTreeSet::new()));
+        assert!(!rules.bans("schannel", &BTreeSet::from(["certs"])));
+        assert!(rules.bans("schannel", &BTreeSet::from(["certs", "other"])));
         assert!(Rules::parse("licenses.allow = []").is_err());
     }
 }

@@ -366,7 +366,10 @@ fn connect_shows_a_rejection() {
 
 #[test]
 fn connect_gives_clear_errors() {
-    assert_fails(&connect("wss://127.0.0.1/", &[], b""), "TLS is not built yet: use a ws:// URL");
+    assert_fails(
+        &connect("wss://127.0.0.1/", &[], b""),
+        "give it to `connect_on` with a ws:// URL that names the port",
+    );
     assert_fails(&connect("http://127.0.0.1/", &[], b""), "this is not a ws or wss URL");
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     assert_fails(&connect(&format!("ws://127.0.0.1:{port}/"), &[], b""), "Connection refused (os error 111)");

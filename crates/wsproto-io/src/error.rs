@@ -4,8 +4,13 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 
+#[cfg(feature = "tls")]
+use tokio_rustls::rustls;
 use wsproto::handshake::{Headers, InvalidHeader, LocalHandshakeError, RequestError, ResponseError};
 use wsproto::{CloseFrame, LocalProtocolError, NoRandomness, RemoteProtocolError};
+
+#[cfg(feature = "tls")]
+use crate::tls::TlsError;
 
 /// What went wrong. Each variant says whose fault it was.
 #[derive(Debug)]
@@ -34,8 +39,12 @@ pub enum Error {
     Rejected(Box<Rejected>),
     /// Yours: the request or the answer cannot be written as you want it.
     Handshake(LocalHandshakeError),
-    /// Yours: a `wss` URL. TLS is not built yet.
-    Tls,
+    /// Yours: a `wss` URL where there is no TLS. The blocking driver has none; the tokio driver has it with the feature
+    /// `tls`. Wrap the stream yourself, and give it to `connect_on` with a `ws` URL that names the port.
+    TlsUnavailable,
+    /// TLS failed; the error says whose fault it was.
+    #[cfg(feature = "tls")]
+    Tls(TlsError),
     /// The name has no address.
     NoAddress,
     /// The operating system gives no random bytes for keys and masks.
@@ -152,12 +161,14 @@ impl fmt::Debug for Rejected {
 
 impl Error {
     /// The close code that tells how the connection ended, where the error is such an end: the peer's, or 1006 where
-    /// there was none, or the one that the peer was told.
+    /// there was none, or the one that the peer was told; 1015 where TLS failed (RFC 6455 §7.4.1).
     #[must_use]
     pub fn close_code(&self) -> Option<u16> {
         match self {
             Self::Remote(error) => Some(Closed::failed(*error).code),
             Self::Io(_) => Some(1006),
+            #[cfg(feature = "tls")]
+            Self::Tls(error) if error.ends_connection() => Some(1015),
             Self::Closed(closed) => Some(closed.code),
             _ => None,
         }
@@ -197,7 +208,12 @@ impl fmt::Display for Error {
             Self::Response(error) => error.fmt(f),
             Self::Rejected(rejected) => write!(f, "the server rejected the request with status {}", rejected.status),
             Self::Handshake(error) => error.fmt(f),
-            Self::Tls => f.write_str("TLS is not built yet: use a ws:// URL"),
+            Self::TlsUnavailable => f.write_str(
+                "there is no TLS for this wss:// URL: the tokio driver has it, with the feature `tls`; or wrap the stream \
+                 yourself, and give it to `connect_on` with a ws:// URL that names the port",
+            ),
+            #[cfg(feature = "tls")]
+            Self::Tls(error) => error.fmt(f),
             Self::NoAddress => f.write_str("the name has no address"),
             Self::NoRandomness => NoRandomness.fmt(f),
         }
@@ -208,6 +224,9 @@ impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
             Self::Io(error) => Some(error),
+            // What it displays is what this displays: the next in the chain is its source.
+            #[cfg(feature = "tls")]
+            Self::Tls(error) => error.source(),
             _ => None,
         }
     }
@@ -241,8 +260,20 @@ impl From<RemoteProtocolError> for Error {
 }
 
 impl From<io::Error> for Error {
+    /// The transport's, or TLS's inside it: a certificate that the peer does not trust may be told by the first read.
     fn from(error: io::Error) -> Self {
+        #[cfg(feature = "tls")]
+        if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            return Self::Tls(error.clone().into());
+        }
         Self::Io(error)
+    }
+}
+
+#[cfg(feature = "tls")]
+impl From<TlsError> for Error {
+    fn from(error: TlsError) -> Self {
+        Self::Tls(error)
     }
 }
 

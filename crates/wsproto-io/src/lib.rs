@@ -41,6 +41,7 @@
 //! # Features
 //!
 //! - `blocking` (default): [`blocking`], on threads.
+//! - `tls` (default): [`tls`], by rustls with ring.
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -50,6 +51,7 @@
 //! | `options.rs`, `decision.rs` | what can be chosen |
 //! | `message.rs`, `error.rs` | what is said, and what goes wrong |
 //! | `blocking/` | the driver for threads |
+//! | `tls/` | who may be talked to, and who one is |
 
 #![forbid(unsafe_code)]
 // The parts that drivers share have no user without a driver.
@@ -71,6 +73,8 @@ mod trace;
 
 #[cfg(feature = "blocking")]
 pub mod blocking;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 pub use decision::{Decision, Page};
 pub use error::{Closed, Error, Rejected, Timeout};

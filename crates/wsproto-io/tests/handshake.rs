@@ -240,8 +240,12 @@ fn h16_only_pages_of_the_same_host_are_let_in() {
 #[test]
 fn urls() {
     let connect = |url: &str| ConnectOptions::new().connect_on(url, Untimed(Wire::new([], End::Fin))).unwrap_err();
-    assert!(matches!(connect("wss://example.com/"), Error::Tls));
-    assert_eq!(connect("wss://example.com/").to_string(), "TLS is not built yet: use a ws:// URL");
+    assert!(matches!(connect("wss://example.com/"), Error::TlsUnavailable));
+    assert_eq!(
+        connect("wss://example.com/").to_string(),
+        "there is no TLS for this wss:// URL: the tokio driver has it, with the feature `tls`; or wrap the stream \
+         yourself, and give it to `connect_on` with a ws:// URL that names the port"
+    );
     for url in ["http://example.com/", "ws://", "ws://a b/", "ws://user@example.com/", "ws://example.com/#f", "ws:/x"] {
         assert!(matches!(connect(url), Error::Handshake(_)), "{url}");
     }

@@ -59,7 +59,8 @@ impl ConnectOptions {
         self.shake_hands(request, stream)
     }
 
-    /// Opens a WebSocket on a stream that leads to the server of this `ws://` URL.
+    /// Opens a WebSocket on a stream that leads to the server of this `ws://` URL. Where the stream is TLS, made by you,
+    /// the URL is `ws` all the same, and names the port: `ws://example.com:443/`.
     ///
     /// # Errors
     ///
@@ -79,7 +80,7 @@ impl ConnectOptions {
 
     fn request(&self, url: &str) -> Result<ClientRequest, Error> {
         let request = ClientRequest::from_url(url)?;
-        if request.secure { Err(Error::Tls) } else { Ok(request) }
+        if request.secure { Err(Error::TlsUnavailable) } else { Ok(request) }
     }
 
     /// Tries the addresses of the name in turn.
