@@ -25,7 +25,9 @@ pub(crate) struct Accepting {
 
 /// Who answers a plain GET.
 #[derive(Clone, Default)]
-pub(crate) struct Pages(pub(crate) Option<Arc<dyn Fn(&PlainRequest) -> Option<Page> + Send + Sync>>);
+pub(crate) struct Pages(pub(crate) Option<Arc<FindPage>>);
+
+type FindPage = dyn Fn(&PlainRequest) -> Option<Page> + Send + Sync;
 
 impl fmt::Debug for Pages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

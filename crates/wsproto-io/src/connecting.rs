@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use wsproto::handshake::http1::{self, RejectionBody, ResponseReader};
-use wsproto::handshake::{
-    Accepted, ClientHandshake, ClientRequest, Headers, Outcome, ResponseError, ResponseHead,
-};
 use wsproto::OsRandom;
+use wsproto::handshake::http1::{self, RejectionBody, ResponseReader};
+use wsproto::handshake::{Accepted, ClientHandshake, ClientRequest, Headers, Outcome, ResponseError, ResponseHead};
 
 use crate::error::{Error, Rejected};
 use crate::options::Common;
@@ -38,15 +36,11 @@ impl Default for Connecting {
 }
 
 impl Connecting {
-    /// Begins a handshake: the bytes of the request, and what reads the answer.
-    pub(crate) fn open(&self, request: ClientRequest, random: OsRandom) -> Result<(Vec<u8>, Opening), Error> {
-        let request = ClientRequest {
-            origin: self.origin.clone(),
-            subprotocols: self.subprotocols.clone(),
-            extensions: self.common.extensions.clone(),
-            headers: self.headers.clone(),
-            ..request
-        };
+    /// Begins a handshake: the bytes of the request, and what reads the answer. The request has its headers already.
+    pub(crate) fn open(&self, mut request: ClientRequest, random: OsRandom) -> Result<(Vec<u8>, Opening), Error> {
+        request.origin = self.origin.clone().or(request.origin);
+        request.subprotocols.extend(self.subprotocols.iter().cloned());
+        request.extensions.extend(self.common.extensions.iter().cloned());
         let handshake = ClientHandshake::new(request, random.nonce())?;
         let mut out = Vec::new();
         http1::write_request(&handshake, &mut out)?;

@@ -76,9 +76,12 @@ pub mod blocking;
 #[cfg(feature = "tls")]
 pub mod tls;
 
+#[cfg(feature = "tokio")]
+pub use self::tokio::{
+    AcceptOptions, Batch, Client, Counters, Handle, Reader, RoundTrip, ServeOptions, Transport, WebSocket, Writer,
+    accept, serve,
+};
 pub use decision::{Decision, Page};
 pub use error::{Closed, Error, Rejected, Timeout};
 pub use message::{IntoMessage, Message};
-#[cfg(feature = "tokio")]
-pub use self::tokio::{Batch, Counters, Handle, Reader, RoundTrip, WebSocket, Writer};
 pub use wsproto;

@@ -43,6 +43,19 @@ impl fmt::Debug for Common {
     }
 }
 
+/// When a peer that is silent is pinged, and when it counts as gone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Keep {
+    pub(crate) interval: Option<Duration>,
+    pub(crate) timeout: Duration,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self { interval: Some(Duration::from_secs(20)), timeout: Duration::from_secs(20) }
+    }
+}
+
 /// The setters that [`Common`] has, for the public builder that holds it in this field.
 macro_rules! common_setters {
     ($($common:ident).+) => {
@@ -99,3 +112,27 @@ macro_rules! common_setters {
     };
 }
 pub(crate) use common_setters;
+
+/// The setters that [`Keep`] has, for the public builder that holds it in `keep`.
+macro_rules! keepalive_setters {
+    () => {
+        /// How long the peer may be silent before it gets a Ping; `None`: for ever, it gets none. Default: 20 s.
+        ///
+        /// Any byte of the peer's is life. The clock is looked at while the application waits in the connection.
+        #[must_use]
+        pub fn ping_interval(mut self, interval: impl Into<Option<std::time::Duration>>) -> Self {
+            self.keep.interval = interval.into();
+            self
+        }
+
+        /// How long the peer may then be silent before it counts as gone; default 20 s. The time begins when the transport
+        /// has taken the Ping, and anew with each byte that the transport takes or delivers; it stands still while nothing is
+        /// read, because the application does not take what came before.
+        #[must_use]
+        pub const fn pong_timeout(mut self, time: std::time::Duration) -> Self {
+            self.keep.timeout = time;
+            self
+        }
+    };
+}
+pub(crate) use keepalive_setters;

@@ -79,7 +79,8 @@ impl ConnectOptions {
     }
 
     fn request(&self, url: &str) -> Result<ClientRequest, Error> {
-        let request = ClientRequest::from_url(url)?;
+        let mut request = ClientRequest::from_url(url)?;
+        request.headers = self.connecting.headers.clone();
         if request.secure { Err(Error::TlsUnavailable) } else { Ok(request) }
     }
 

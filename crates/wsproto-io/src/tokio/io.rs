@@ -16,16 +16,21 @@ use super::pulse::{Pulse, RoundTrip};
 use super::timer::Timer;
 use crate::error::{Closed, Error, Timeout};
 use crate::incoming::Incoming;
+use crate::options::Keep;
 use crate::outgoing::{LOW, Outgoing};
 use crate::trace::trace;
 
 /// The times of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Times {
-    /// How long the peer may be silent before it gets a Ping; `None`: for ever.
-    pub(super) ping_interval: Option<Duration>,
-    pub(super) pong_timeout: Duration,
-    pub(super) close_timeout: Duration,
+    keep: Keep,
+    close_timeout: Duration,
+}
+
+impl Times {
+    pub(super) const fn new(keep: Keep, close_timeout: Duration) -> Self {
+        Self { keep, close_timeout }
+    }
 }
 
 /// The transport, the outgoing queue, and the deadlines. Its methods wait for nothing: those that are called `poll_…`
@@ -62,7 +67,10 @@ enum Ending {
     /// What is queued is written, the last Close above all; then our direction ends.
     Writing,
     /// What still comes is thrown away, this many bytes at most, until the peer ends its direction, too.
-    Draining { until: Instant, bytes: usize },
+    Draining {
+        until: Instant,
+        bytes: usize,
+    },
     Over,
 }
 
@@ -88,7 +96,7 @@ impl<S> Io<S> {
             stream,
             outgoing,
             handle: Handle::new(),
-            pulse: Pulse::new(times.ping_interval, times.pong_timeout),
+            pulse: Pulse::new(times.keep),
             timer: Timer::default(),
             role,
             close_timeout: times.close_timeout,

@@ -9,21 +9,34 @@
 //! | `websocket.rs`, `split.rs`, `side.rs` | a WebSocket in one task, and in two |
 //! | `handle.rs` | counters, and closing from elsewhere |
 //! | `futures.rs` | `Stream` and `Sink` |
+//! | `connect.rs`, `dial.rs` | the client's end |
+//! | `accept.rs`, `serve.rs` | the server's end, for one connection and for all |
+//! | `shake.rs`, `transport.rs` | reading and writing before there is a connection; TCP, or TLS over it |
 
+mod accept;
 mod batch;
+//mod connect;
+//mod dial;
 mod futures;
 mod handle;
 mod io;
 mod pulse;
 mod receiving;
 mod sending;
+mod serve;
+mod shake;
 mod side;
 mod split;
 mod timer;
+mod transport;
 mod websocket;
 
+pub use accept::{AcceptOptions, accept};
 pub use batch::Batch;
+//pub use connect::{ConnectOptions, connect};
 pub use handle::{Counters, Handle};
 pub use pulse::RoundTrip;
+pub use serve::{Client, ServeOptions, serve};
 pub use split::{Reader, Writer};
+pub use transport::Transport;
 pub use websocket::WebSocket;

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use wsproto::keepalive::{Action, Keepalive};
 
 use crate::error::{Closed, Error};
+use crate::options::Keep;
 
 /// Most Pings whose Pongs are waited for at a time; of more, the oldest is given up.
 const MOST_IN_FLIGHT: usize = 16;
@@ -46,7 +47,7 @@ enum Asker {
 
 impl Pulse {
     /// Pings after an interval of silence and gives up a timeout after that; without an interval it does neither.
-    pub(super) fn new(interval: Option<Duration>, timeout: Duration) -> Self {
+    pub(super) fn new(Keep { interval, timeout }: Keep) -> Self {
         Self {
             keepalive: interval.map(|interval| Keepalive::new(interval, timeout, Duration::ZERO)),
             begun: Instant::now(),
@@ -179,9 +180,13 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    fn pulse(interval: Option<Duration>) -> Pulse {
+        Pulse::new(Keep { interval, timeout: 5 * SECOND })
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_pong_answers_all_pings_before_its_own() {
-        let mut pulse = Pulse::new(None, SECOND);
+        let mut pulse = pulse(None);
         let (_, first) = pulse.ping(10);
         pulse.sent(9);
         advance(SECOND).await;
@@ -200,7 +205,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn f10_pings_in_flight_are_bounded() {
-        let mut pulse = Pulse::new(None, SECOND);
+        let mut pulse = pulse(None);
         let (_, oldest) = pulse.ping(1);
         for _ in 0..1000 {
             drop(pulse.ping(1));
@@ -211,7 +216,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_keepalive_waits_from_when_its_ping_was_written() {
-        let mut pulse = Pulse::new(Some(20 * SECOND), 5 * SECOND);
+        let mut pulse = pulse(Some(20 * SECOND));
         let begun = Instant::now();
         advance(20 * SECOND).await;
         assert_eq!(pulse.poll(), Some(Action::Ping));

@@ -19,6 +19,7 @@ use super::split::{self, Reader, Writer};
 use crate::error::{Closed, Error};
 use crate::incoming::Incoming;
 use crate::message::{IntoMessage, Message};
+use crate::options::Keep;
 use crate::outgoing::Outgoing;
 
 /// A WebSocket over a transport of tokio's.
@@ -71,7 +72,7 @@ impl<S> WebSocket<S> {
     /// `connection` was made for these `limits`; `first` holds the bytes that arrived behind the handshake, may be empty.
     pub fn from_connection(stream: S, connection: Connection, limits: Limits, first: Vec<u8>) -> Self {
         // Whether an extension encodes is not known: long messages are cut into fragments, which is always right.
-        Self::new(stream, connection, limits, first, true, Times::default())
+        Self::new(stream, connection, limits, first, true, Times::new(Keep::default(), Duration::from_secs(10)))
     }
 
     pub(super) fn new(
@@ -283,16 +284,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// nothing where a Close was sent before, or the connection has ended. A reason of more than 123 bytes is cut.
     pub fn send_close(&mut self, code: CloseCode, reason: &str) {
         self.inner.io.send_close(code, reason);
-    }
-}
-
-impl Default for Times {
-    fn default() -> Self {
-        Self {
-            ping_interval: Some(Duration::from_secs(20)),
-            pong_timeout: Duration::from_secs(20),
-            close_timeout: Duration::from_secs(10),
-        }
     }
 }
 

@@ -41,6 +41,12 @@ impl ServerHandshake {
         &self.request
     }
 
+    /// What the client asked for, for those who keep it.
+    #[must_use]
+    pub fn into_request(self) -> Request {
+        self.request
+    }
+
     /// Accepts: makes the response, status 101 over HTTP/1.1 and 200 over HTTP/2 and 3, and the extensions that a
     /// connection is made from. The response ends the handshake; frames may follow it at once.
     ///

@@ -1,0 +1,62 @@
+//! Reading and writing while hands are shaken, before there is a connection that does it.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::timeout;
+
+use crate::lend::{self, MIN_READ};
+
+/// One read into a buffer that the thread lends: who waits holds none. Gives what `take` makes of what was read, which is
+/// empty at the end.
+pub(super) async fn read<S: AsyncRead + Unpin, R>(stream: &mut S, mut take: impl FnMut(&[u8]) -> R) -> io::Result<R> {
+    poll_fn(|cx| {
+        let mut buffer = lend::read_buffer(MIN_READ);
+        let mut space = ReadBuf::new(&mut buffer);
+        let read = Pin::new(&mut *stream).poll_read(cx, &mut space);
+        let taken = match read {
+            Poll::Ready(Ok(())) => Some(take(space.filled())),
+            _ => None,
+        };
+        lend::return_read_buffer(buffer);
+        ready!(read)?;
+        taken.map_or(Poll::Pending, |taken| Poll::Ready(Ok(taken)))
+    })
+    .await
+}
+
+/// Writes all, and flushes.
+pub(super) async fn write_all<S: AsyncWrite + Unpin>(stream: &mut S, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match poll_fn(|cx| Pin::new(&mut *stream).poll_write(cx, bytes)).await? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            n => bytes = &bytes[n..],
+        }
+    }
+    poll_fn(|cx| Pin::new(&mut *stream).poll_flush(cx)).await
+}
+
+/// How much of what a peer still sends is read and thrown away, in bytes.
+const DRAINED: usize = 64 * 1024;
+
+/// Writes the answer with which a stream ends, so that it arrives: what the peer still sends is read for a moment and
+/// thrown away, never parsed.
+pub(super) async fn answer<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, out: &[u8], linger: Duration) {
+    let drained = async {
+        write_all(stream, out).await?;
+        poll_fn(|cx| Pin::new(&mut *stream).poll_shutdown(cx)).await?;
+        let mut left = DRAINED;
+        loop {
+            match read(stream, <[u8]>::len).await? {
+                n if n == 0 || n > left => return io::Result::Ok(()),
+                n => left -= n,
+            }
+        }
+    };
+    // Nobody is there to be told that the answer did not arrive.
+    let _ = timeout(linger, drained).await;
+}
