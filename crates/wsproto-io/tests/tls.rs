@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, du
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
+use tokio_rustls::rustls::version::TLS12;
 use tokio_rustls::rustls::{AlertDescription, ClientConfig, RootCertStore, ServerConfig};
 use wsproto_io::Error;
 use wsproto_io::tls::{ClientTls, Fingerprints, ServerTls, TlsError};
@@ -275,6 +276,22 @@ fn server_with_alpn(leaf: &Leaf, protocols: &[&[u8]]) -> ServerTls {
 }
 
 #[tokio::test]
+async fn tls_1_2_is_spoken_and_checked_too() {
+    let authority = Authority::new("ours");
+    let old = |leaf: &Leaf| {
+        let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+        let builder = builder.with_protocol_versions(&[&TLS12]).unwrap().with_no_client_auth();
+        ServerTls::from_rustls(Arc::new(builder.with_single_cert(leaf.chain(), leaf.private_key()).unwrap()))
+    };
+    let server = old(&authority.leaf(&["localhost"], Dates::Good));
+    meet(&trusting(&authority), "localhost", &server).await.succeeds();
+    assert!(matches!(meet(&trusting(&authority), "::1", &server).await.client(), TlsError::WrongName { .. }));
+    let expired = old(&authority.leaf(&["localhost"], Dates::Past));
+    assert!(matches!(meet(&trusting(&authority), "localhost", &expired).await.client(), TlsError::Expired { .. }));
+    meet(&ClientTls::dangerous_without_verification().unwrap(), "localhost", &expired).await.succeeds();
+}
+
+#[tokio::test]
 async fn another_protocol_than_http_1_1_is_refused_by_both() {
     let authority = Authority::new("ours");
     let leaf = authority.leaf(&["localhost"], Dates::Good);
@@ -305,18 +322,16 @@ async fn another_protocol_than_http_1_1_is_refused_by_both() {
 #[tokio::test]
 async fn who_does_not_speak_tls_is_told_from_one_who_does_it_badly() {
     let authority = Authority::new("ours");
-    let answers: [(&[u8], fn(&TlsError) -> bool); 2] = [
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", |error| matches!(error, TlsError::NotTls)),
-        // An alert, `handshake_failure`.
-        (&[21, 3, 3, 0, 2, 2, 40], |error| matches!(error, TlsError::Alert(AlertDescription::HandshakeFailure))),
-    ];
-    for (answer, right) in answers {
+    // A page; and an alert, `handshake_failure`.
+    for (answer, variant) in [(&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], "NotTls"), (&[21, 3, 3, 0, 2, 2, 40], "Alert")]
+    {
         let (near, mut far) = duplex(4096);
         far.write_all(answer).await.unwrap();
-        let connected = timeout(PATIENCE, trusting(&authority).connect("localhost", near)).await.unwrap();
-        match connected.err().unwrap() {
-            Error::Tls(error) => assert!(right(&error), "{error:?}"),
-            other => panic!("{other:?}"),
+        let error = timeout(PATIENCE, trusting(&authority).connect("localhost", near)).await.unwrap().err().unwrap();
+        match (variant, error) {
+            ("NotTls", Error::Tls(TlsError::NotTls))
+            | ("Alert", Error::Tls(TlsError::Alert(AlertDescription::HandshakeFailure))) => {}
+            (_, error) => panic!("{variant}: {error:?}"),
         }
     }
     let (near, mut far) = duplex(4096);
@@ -396,6 +411,11 @@ async fn errors_name_the_file() {
     }
     match ServerTls::from_files(&certificate, &absent).unwrap_err() {
         TlsError::Key(bad) => assert_eq!(bad.file(), Some(absent.as_path())),
+        other => panic!("{other:?}"),
+    }
+    let empty = files.write("empty.pem", "");
+    match ServerTls::from_files(&certificate, &empty).unwrap_err() {
+        TlsError::Key(bad) => assert_eq!(bad.file(), Some(empty.as_path())),
         other => panic!("{other:?}"),
     }
     match ServerTls::from_files(&key, &key).unwrap_err() {
