@@ -15,9 +15,10 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, du
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
+use tokio_rustls::rustls::version::TLS12;
 use tokio_rustls::rustls::{AlertDescription, ClientConfig, RootCertStore, ServerConfig};
 use wsproto_io::Error;
-use wsproto_io::tls::{ClientTls, Fingerprints, ServerTls, TlsError};
+use wsproto_io::tls::{ClientTls, ServerTls, TlsError};
 
 /// Generous: it only turns a test that hangs into one that fails.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -275,6 +276,22 @@ fn server_with_alpn(leaf: &Leaf, protocols: &[&[u8]]) -> ServerTls {
 }
 
 #[tokio::test]
+async fn tls_1_2_is_spoken_and_checked_too() {
+    let authority = Authority::new("ours");
+    let old = |leaf: &Leaf| {
+        let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+        let builder = builder.with_protocol_versions(&[&TLS12]).unwrap().with_no_client_auth();
+        ServerTls::from_rustls(Arc::new(builder.with_single_cert(leaf.chain(), leaf.private_key()).unwrap()))
+    };
+    let server = old(&authority.leaf(&["localhost"], Dates::Good));
+    meet(&trusting(&authority), "localhost", &server).await.succeeds();
+    assert!(matches!(meet(&trusting(&authority), "::1", &server).await.client(), TlsError::WrongName { .. }));
+    let expired = old(&authority.leaf(&["localhost"], Dates::Past));
+    assert!(matches!(meet(&trusting(&authority), "localhost", &expired).await.client(), TlsError::Expired { .. }));
+    meet(&ClientTls::dangerous_without_verification().unwrap(), "localhost", &expired).await.succeeds();
+}
+
+#[tokio::test]
 async fn another_protocol_than_http_1_1_is_refused_by_both() {
     let authority = Authority::new("ours");
     let leaf = authority.leaf(&["localhost"], Dates::Good);
@@ -305,18 +322,16 @@ async fn another_protocol_than_http_1_1_is_refused_by_both() {
 #[tokio::test]
 async fn who_does_not_speak_tls_is_told_from_one_who_does_it_badly() {
     let authority = Authority::new("ours");
-    let answers: [(&[u8], fn(&TlsError) -> bool); 2] = [
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", |error| matches!(error, TlsError::NotTls)),
-        // An alert, `handshake_failure`.
-        (&[21, 3, 3, 0, 2, 2, 40], |error| matches!(error, TlsError::Alert(AlertDescription::HandshakeFailure))),
-    ];
-    for (answer, right) in answers {
+    // A page; and an alert, `handshake_failure`.
+    for (answer, variant) in [(&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], "NotTls"), (&[21, 3, 3, 0, 2, 2, 40], "Alert")]
+    {
         let (near, mut far) = duplex(4096);
         far.write_all(answer).await.unwrap();
-        let connected = timeout(PATIENCE, trusting(&authority).connect("localhost", near)).await.unwrap();
-        match connected.err().unwrap() {
-            Error::Tls(error) => assert!(right(&error), "{error:?}"),
-            other => panic!("{other:?}"),
+        let error = timeout(PATIENCE, trusting(&authority).connect("localhost", near)).await.unwrap().err().unwrap();
+        match (variant, error) {
+            ("NotTls", Error::Tls(TlsError::NotTls))
+            | ("Alert", Error::Tls(TlsError::Alert(AlertDescription::HandshakeFailure))) => {}
+            (_, error) => panic!("{variant}: {error:?}"),
         }
     }
     let (near, mut far) = duplex(4096);
@@ -329,47 +344,6 @@ async fn who_does_not_speak_tls_is_told_from_one_who_does_it_badly() {
     drop(far);
     let error = timeout(PATIENCE, server.accept(near)).await.unwrap().err().unwrap();
     assert!(matches!(error, Error::Io(_)), "{error:?}");
-}
-
-#[test]
-fn what_is_given_must_be_certificates_and_their_key() {
-    let authority = Authority::new("ours");
-    let (one, other) = (authority.leaf(&["localhost"], Dates::Good), authority.leaf(&["localhost"], Dates::Good));
-    let make = |certificates: &str, key: &str| ServerTls::from_pem(certificates.as_bytes(), key.as_bytes());
-    let said = |made: Result<ServerTls, TlsError>| made.unwrap_err().to_string();
-
-    assert!(matches!(make(&one.certificate, &other.key), Err(TlsError::KeyMismatch { key: None })));
-    assert_eq!(said(make(&one.certificate, &other.key)), "the key does not belong to the certificate");
-
-    let none = "the certificates cannot be used: there is no certificate in it (-----BEGIN CERTIFICATE-----)";
-    for text in ["", "no PEM at all\n", &one.key] {
-        assert!(matches!(make(text, &one.key), Err(TlsError::Certificates(_))));
-        assert_eq!(said(make(text, &one.key)), none);
-        assert_eq!(ClientTls::with_ca_pem(text.as_bytes()).unwrap_err().to_string(), none);
-        assert_eq!(Fingerprints::of_pem(text.as_bytes()).unwrap_err().to_string(), none);
-    }
-    assert_eq!(
-        said(make(&one.certificate, &one.certificate)),
-        "the key cannot be used: there is no private key in it (-----BEGIN PRIVATE KEY-----)"
-    );
-    let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
-    assert_eq!(
-        said(make(&one.certificate, encrypted)),
-        "the key cannot be used: the key is encrypted: decrypt it first"
-    );
-
-    let cut = one.certificate.replace("-----END CERTIFICATE-----", "");
-    assert_eq!(
-        said(make(&cut, &one.key)),
-        "the certificates cannot be used: this is not PEM: the line -----END ...----- is missing"
-    );
-    // PEM around what is no certificate, or no key.
-    let empty = |kind: &str| format!("-----BEGIN {kind}-----\nAAAA\n-----END {kind}-----\n");
-    let error = ClientTls::with_ca_pem(empty("CERTIFICATE").as_bytes()).unwrap_err();
-    assert!(matches!(error, TlsError::Certificates(_)) && error.source().unwrap().source().is_some(), "{error}");
-    assert!(matches!(make(&empty("CERTIFICATE"), &one.key), Err(TlsError::Certificates(_))));
-    assert!(matches!(make(&one.certificate, &empty("PRIVATE KEY")), Err(TlsError::Key(_))));
-    assert!(matches!(Fingerprints::of_pem(empty("CERTIFICATE").as_bytes()), Err(TlsError::Certificates(_))));
 }
 
 #[tokio::test]
@@ -398,6 +372,11 @@ async fn errors_name_the_file() {
         TlsError::Key(bad) => assert_eq!(bad.file(), Some(absent.as_path())),
         other => panic!("{other:?}"),
     }
+    let empty = files.write("empty.pem", "");
+    match ServerTls::from_files(&certificate, &empty).unwrap_err() {
+        TlsError::Key(bad) => assert_eq!(bad.file(), Some(empty.as_path())),
+        other => panic!("{other:?}"),
+    }
     match ServerTls::from_files(&key, &key).unwrap_err() {
         TlsError::Certificates(bad) => assert_eq!(bad.file(), Some(key.as_path())),
         other => panic!("{other:?}"),
@@ -406,19 +385,6 @@ async fn errors_name_the_file() {
         TlsError::KeyMismatch { key } => assert_eq!(key, Some(other)),
         other => panic!("{other:?}"),
     }
-}
-
-#[test]
-fn fingerprints_are_those_of_the_first_certificate() {
-    let authority = Authority::new("ours");
-    let leaf = authority.leaf(&["localhost"], Dates::Good);
-    let prints = Fingerprints::of_pem(format!("{}{}", leaf.certificate, authority.pem()).as_bytes()).unwrap();
-    assert_eq!(prints, Fingerprints::of_pem(leaf.certificate.as_bytes()).unwrap());
-    assert_eq!(prints.certificate, certificates::sha256(&leaf.chain()[0]));
-    assert_eq!(prints.public_key, certificates::sha256(&leaf.public_key));
-    assert_ne!(prints, Fingerprints::of_pem(authority.pem().as_bytes()).unwrap());
-    let pin = prints.public_key_pin();
-    assert!(pin.len() == 44 && pin.ends_with('='), "{pin}");
 }
 
 #[tokio::test]

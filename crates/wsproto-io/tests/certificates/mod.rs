@@ -1,6 +1,6 @@
 //! Authorities and certificates for tests.
 
-#![allow(unreachable_pub, missing_docs, clippy::unwrap_used)]
+#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used)]
 
 use std::fs;
 use std::path::PathBuf;
