@@ -7,7 +7,7 @@
 // base64 of the SHA-256 of its public key (SubjectPublicKeyInfo). NAME is a subprotocol that the server speaks. CHROMIUM
 // names the browser; otherwise the first of chromium, chromium-browser, google-chrome in PATH. Exit status: 0 all checks
 // passed, 1 one failed or could not run.
-import { accessSync, constants, mkdirSync } from "node:fs";
+import { accessSync, constants, mkdirSync, rmSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { parseArgs } from "node:util";
 import { chromium } from "playwright-core";
@@ -71,6 +71,8 @@ async function open(browser, url, complaints) {
   const response = await page.goto(url.href);
   check(response.status() === 200, `GET ${url.href} gave ${response.status()}`);
   check((response.headers()["content-type"] ?? "").startsWith("text/html"), "the page is not text/html");
+  const policy = response.headers()["content-security-policy"] ?? "";
+  check(policy.includes("default-src 'none'"), `the page's Content-Security-Policy is '${policy}'`);
   return page;
 }
 
@@ -225,6 +227,8 @@ async function main() {
   const url = new URL(values.url);
   const scheme = url.protocol === "https:" ? "wss" : "ws";
   mkdirSync(values.out, { recursive: true });
+  const failure = join(values.out, `page-${scheme}-failed.png`);
+  rmSync(failure, { force: true });
   const browser = await launch(url, values.spki);
   const version = browser.version();
   const complaints = [];
@@ -238,7 +242,7 @@ async function main() {
       check(complaints.length === 0, complaints.join("; "));
     }
   } catch (error) {
-    await page?.screenshot({ path: join(values.out, `page-${scheme}-failed.png`), fullPage: true }).catch(() => {});
+    await page?.screenshot({ path: failure, fullPage: true }).catch(() => {});
     const seen = complaints.length ? ` (the browser's complaints: ${complaints.join("; ")})` : "";
     throw new Error(`Chromium ${version}, ${scheme}, "${step}": ${error.message}${seen}`);
   } finally {
