@@ -9,7 +9,7 @@ use wsproto::extension::{Decoder, Encoder, End, Extension, FrameInfo, Negotiated
 use wsproto::frame::{Mask, Rsv};
 use wsproto::handshake::http1::{self, HeadLimits, RejectionBody, RequestReader, ResponseReader};
 use wsproto::handshake::{
-    AcceptConnection, ClientHandshake, ClientRequest, HeadError, Headers, HttpVersion, InvalidHeader,
+    AcceptConnection, ClientHandshake, ClientRequest, HeadError, Headers, HttpVersion, InvalidHeader, InvalidUrl,
     LocalHandshakeError, NegotiationError, OriginPolicy, Outcome, RejectConnection, RequestError, RequestHead,
     ResponseError, ResponseHead, ServerHandshake, client_extensions_handshake, server_extensions_handshake,
 };
@@ -446,8 +446,9 @@ fn h04_injection_is_refused_by_type() {
             let extensions: Vec<Arc<dyn Extension>> = vec![Arc::new(Plain::new(Rsv::RSV1, &[offer]))];
             assert_eq!(new(ClientRequest { extensions, ..base() }), LocalHandshakeError::Extension);
         }
-        assert_eq!(ClientRequest::from_url(&format!("ws://example.com/{text}")).err(), Some(LocalHandshakeError::Url));
-        assert_eq!(ClientRequest::from_url(&format!("ws://a{text}/")).err(), Some(LocalHandshakeError::Url));
+        let url = |url: String| ClientRequest::from_url(&url).err();
+        assert_eq!(url(format!("ws://example.com/{text}")), Some(InvalidUrl::Path.into()));
+        assert_eq!(url(format!("ws://a{text}/")), Some(InvalidUrl::Authority.into()));
         assert_eq!(Headers::new().push(&format!("X{text}"), "").err(), Some(InvalidHeader::Name));
     }
     let origin = Some("https://a\r\nX: y".to_owned());

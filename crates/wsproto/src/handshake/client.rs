@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::authority::Authority;
-use super::error::{LocalHandshakeError, ResponseError};
+use super::error::{InvalidUrl, LocalHandshakeError, ResponseError};
 use super::extensions::{finalize, write_offers};
 use super::headers::{Headers, is_reserved, is_token};
 use super::key::Key;
@@ -54,17 +54,23 @@ impl ClientRequest {
     ///
     /// When it is not such a URL, by the caller's fault; also with user information or a fragment ("MUST NOT be used").
     pub fn from_url(url: &str) -> Result<Self, LocalHandshakeError> {
-        let (scheme, rest) = url.split_once("://").ok_or(LocalHandshakeError::Url)?;
+        let (scheme, rest) = url.split_once("://").ok_or(InvalidUrl::Scheme)?;
         let secure = scheme.eq_ignore_ascii_case("wss");
         if !(secure || scheme.eq_ignore_ascii_case("ws")) {
-            return Err(LocalHandshakeError::Url);
+            return Err(InvalidUrl::Scheme.into());
         }
         let (text, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-        let authority = Authority::parse(text).ok_or(LocalHandshakeError::Url)?;
+        if text.contains('@') {
+            return Err(InvalidUrl::UserInfo.into());
+        }
+        let authority = Authority::parse(text).ok_or(InvalidUrl::Authority)?;
+        if path.contains('#') {
+            return Err(InvalidUrl::Fragment.into());
+        }
         // ""/" if the path component is empty" (RFC 6455 §3).
         let path = if path.starts_with('/') { path.to_owned() } else { alloc::format!("/{path}") };
         if !is_path(&path) {
-            return Err(LocalHandshakeError::Url);
+            return Err(InvalidUrl::Path.into());
         }
         let default = default_port(secure);
         let authority = match authority.port {
@@ -346,26 +352,26 @@ mod tests {
             assert_eq!((request.secure, request.authority.as_str(), request.path.as_str()), (secure, authority, path));
             assert_eq!((request.host(), request.port()), (Some(host), Some(port)), "{url}");
         }
-        for url in [
-            "",
-            "example.com",
-            "http://a",
-            "ws:/a",
-            "ws://",
-            "ws:///",
-            "ws://u@a/",
-            "ws://u:p@a/",
-            "ws://a/#f",
-            "ws://a#f",
-            "ws://a:x/",
-            "ws://a b/",
-            "ws://a/b c",
-            "ws://é/",
-            "ws://a/é",
-            "://a",
-            "wsss://a",
+        for (url, rule) in [
+            ("", InvalidUrl::Scheme),
+            ("example.com", InvalidUrl::Scheme),
+            ("http://a", InvalidUrl::Scheme),
+            ("ws:/a", InvalidUrl::Scheme),
+            ("://a", InvalidUrl::Scheme),
+            ("wsss://a", InvalidUrl::Scheme),
+            ("ws://", InvalidUrl::Authority),
+            ("ws:///", InvalidUrl::Authority),
+            ("ws://a:x/", InvalidUrl::Authority),
+            ("ws://a b/", InvalidUrl::Authority),
+            ("ws://é/", InvalidUrl::Authority),
+            ("ws://u@a/", InvalidUrl::UserInfo),
+            ("ws://u:p@a/", InvalidUrl::UserInfo),
+            ("ws://a/#f", InvalidUrl::Fragment),
+            ("ws://a#f", InvalidUrl::Fragment),
+            ("ws://a/b c", InvalidUrl::Path),
+            ("ws://a/é", InvalidUrl::Path),
         ] {
-            assert_eq!(ClientRequest::from_url(url).err(), Some(LocalHandshakeError::Url), "{url}");
+            assert_eq!(ClientRequest::from_url(url).err(), Some(LocalHandshakeError::Url(rule)), "{url}");
         }
         assert_eq!(ClientRequest::new("a b", "/").host(), None);
         assert_eq!(ClientRequest::new("a b", "/").port(), None);

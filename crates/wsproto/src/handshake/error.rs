@@ -263,8 +263,8 @@ pub enum LocalHandshakeError {
     /// An extra header that belongs to the handshake or to the connection: `Sec-WebSocket-*`, `Connection`, `Upgrade`,
     /// `Host`, `Content-Length`, `Transfer-Encoding` and their like; for a client `Origin`, which has its own field.
     ReservedHeader,
-    /// Not a `ws` or `wss` URL; user information and fragments are refused too (RFC 6455 §3).
-    Url,
+    /// Not the URL of a WebSocket (RFC 6455 §3).
+    Url(InvalidUrl),
     /// Not a host, or a host and a port.
     Authority,
     /// Not a path that begins with `/`, in visible ASCII and without a fragment.
@@ -297,7 +297,7 @@ impl fmt::Display for LocalHandshakeError {
         f.write_str(match self {
             Self::Header(error) => return error.fmt(f),
             Self::ReservedHeader => "this header is written by the handshake itself",
-            Self::Url => "this is not a ws or wss URL",
+            Self::Url(error) => return error.fmt(f),
             Self::Authority => "this is not a host, or a host and a port",
             Self::Path => "a path begins with `/` and holds visible ASCII characters without `#`",
             Self::Origin => "an origin holds visible ASCII characters",
@@ -323,6 +323,42 @@ impl From<InvalidHeader> for LocalHandshakeError {
         Self::Header(error)
     }
 }
+
+impl From<InvalidUrl> for LocalHandshakeError {
+    fn from(error: InvalidUrl) -> Self {
+        Self::Url(error)
+    }
+}
+
+/// Why this is not the URL of a WebSocket: `ws://host[:port][/path][?query]`, or `wss` (RFC 6455 §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum InvalidUrl {
+    /// Another scheme than `ws` and `wss`, or none.
+    Scheme,
+    /// User information before the host.
+    UserInfo,
+    /// Not a host, or a host and a port.
+    Authority,
+    /// A fragment: they "MUST NOT be used" (RFC 6455 §3).
+    Fragment,
+    /// In path or query, a character other than visible ASCII.
+    Path,
+}
+
+impl fmt::Display for InvalidUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Scheme => "the URL of a WebSocket begins with ws:// or wss://",
+            Self::UserInfo => "the URL must not hold user information",
+            Self::Authority => "the URL has no valid host, or no valid port",
+            Self::Fragment => "the URL of a WebSocket has no fragment: a `#` is written %23",
+            Self::Path => "the path and the query of a URL hold visible ASCII characters: others are percent-encoded",
+        })
+    }
+}
+
+impl Error for InvalidUrl {}
 
 /// A header field that cannot be written as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

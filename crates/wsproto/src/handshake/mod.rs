@@ -120,7 +120,9 @@ mod response;
 mod server;
 
 pub use client::{ClientHandshake, ClientRequest, Outcome};
-pub use error::{HeadError, InvalidHeader, LocalHandshakeError, NegotiationError, RequestError, ResponseError};
+pub use error::{
+    HeadError, InvalidHeader, InvalidUrl, LocalHandshakeError, NegotiationError, RequestError, ResponseError,
+};
 pub use extensions::{client_extensions_handshake, server_extensions_handshake};
 pub use headers::Headers;
 pub use key::Key;
