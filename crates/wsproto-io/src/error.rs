@@ -6,7 +6,7 @@ use std::io;
 
 #[cfg(feature = "tls")]
 use tokio_rustls::rustls;
-use wsproto::handshake::{Headers, InvalidHeader, LocalHandshakeError, RequestError, ResponseError};
+use wsproto::handshake::{Headers, InvalidHeader, InvalidUrl, LocalHandshakeError, RequestError, ResponseError};
 use wsproto::{CloseFrame, LocalProtocolError, NoRandomness, RemoteProtocolError};
 
 #[cfg(feature = "tls")]
@@ -45,10 +45,48 @@ pub enum Error {
     /// TLS failed; the error says whose fault it was.
     #[cfg(feature = "tls")]
     Tls(TlsError),
+    /// Yours: this is nothing that a client can connect to.
+    Target(InvalidTarget),
+    /// The server's: it redirects the client to where it must not go.
+    Redirect(RedirectError),
+    /// The address of this host was not found: there is no such name, or the look-up itself failed.
+    Resolve {
+        /// The name.
+        host: String,
+        /// What the operating system said.
+        error: io::Error,
+    },
     /// The name has no address.
     NoAddress,
     /// The operating system gives no random bytes for keys and masks.
     NoRandomness,
+}
+
+/// Why a client cannot connect to this, where the URL by itself is a URL ([`InvalidUrl`] says when it is not).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum InvalidTarget {
+    /// The user information of the URL cannot be Basic authentication: it is not percent-encoded as RFC 3986 §3.2.1
+    /// wants it, the user's name holds a colon, or it or the password a control character (RFC 7617 §2).
+    UserInfo,
+    /// The method of the request is not GET (RFC 6455 §4.1).
+    Method,
+    /// The HTTP version of the request is not 1.1.
+    HttpVersion,
+    /// The request has `Sec-WebSocket-Extensions`. They are chosen by `ConnectOptions::compression` and
+    /// `ConnectOptions::extension`, because somebody must encode and decode, too.
+    Extensions,
+}
+
+/// Why a server's redirect is not followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RedirectError {
+    /// Its `Location` leads to no WebSocket: the URL that it gives has another scheme than `ws`, `wss`, `http` and
+    /// `https`, has user information, or is malformed.
+    Location(InvalidUrl),
+    /// It leads from TLS to a server without.
+    LeavesTls,
 }
 
 /// Which time ran out.
@@ -214,6 +252,11 @@ impl fmt::Display for Error {
             ),
             #[cfg(feature = "tls")]
             Self::Tls(error) => error.fmt(f),
+            Self::Target(error) => error.fmt(f),
+            Self::Redirect(error) => error.fmt(f),
+            Self::Resolve { host, error } => {
+                write!(f, "cannot find the address of {}: {error}", Self::printable(host))
+            }
             Self::NoAddress => f.write_str("the name has no address"),
             Self::NoRandomness => NoRandomness.fmt(f),
         }
@@ -223,7 +266,7 @@ impl fmt::Display for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
-            Self::Io(error) => Some(error),
+            Self::Io(error) | Self::Resolve { error, .. } => Some(error),
             // What it displays is what this displays: the next in the chain is its source.
             #[cfg(feature = "tls")]
             Self::Tls(error) => error.source(),
@@ -231,6 +274,38 @@ impl StdError for Error {
         }
     }
 }
+
+impl fmt::Display for InvalidTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UserInfo => {
+                "the user name and the password of the URL are not valid: what is not a letter or a digit is \
+                 percent-encoded; a user name has no colon, and neither has control characters"
+            }
+            Self::Method => "the method of a request for a WebSocket is GET",
+            Self::HttpVersion => "the HTTP version of the request is not 1.1",
+            Self::Extensions => {
+                "extensions are not chosen by Sec-WebSocket-Extensions, but by `ConnectOptions::compression`"
+            }
+        })
+    }
+}
+
+impl StdError for InvalidTarget {}
+
+impl fmt::Display for RedirectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Location(InvalidUrl::Scheme) => {
+                f.write_str("the server redirects to a URL that is neither ws, wss, http nor https")
+            }
+            Self::Location(error) => write!(f, "the server redirects to a URL that is not valid: {error}"),
+            Self::LeavesTls => f.write_str("the server redirects from TLS to a server without"),
+        }
+    }
+}
+
+impl StdError for RedirectError {}
 
 impl fmt::Display for Timeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -292,6 +367,24 @@ impl From<ResponseError> for Error {
 impl From<LocalHandshakeError> for Error {
     fn from(error: LocalHandshakeError) -> Self {
         Self::Handshake(error)
+    }
+}
+
+impl From<InvalidUrl> for Error {
+    fn from(error: InvalidUrl) -> Self {
+        Self::Handshake(error.into())
+    }
+}
+
+impl From<InvalidTarget> for Error {
+    fn from(error: InvalidTarget) -> Self {
+        Self::Target(error)
+    }
+}
+
+impl From<RedirectError> for Error {
+    fn from(error: RedirectError) -> Self {
+        Self::Redirect(error)
     }
 }
 

@@ -68,6 +68,8 @@ mod options;
 mod outgoing;
 mod step;
 #[cfg(feature = "tokio")]
+mod target;
+#[cfg(feature = "tokio")]
 mod tokio;
 mod trace;
 
@@ -78,10 +80,12 @@ pub mod tls;
 
 #[cfg(feature = "tokio")]
 pub use self::tokio::{
-    AcceptOptions, Batch, Client, Counters, Handle, Reader, RoundTrip, ServeOptions, Transport, WebSocket, Writer,
-    accept, serve,
+    AcceptOptions, Batch, Client, ConnectOptions, Counters, Handle, Reader, RoundTrip, ServeOptions, Transport, WebSocket,
+    Writer, accept, connect, serve,
 };
 pub use decision::{Decision, Page};
-pub use error::{Closed, Error, Rejected, Timeout};
+pub use error::{Closed, Error, InvalidTarget, RedirectError, Rejected, Timeout};
 pub use message::{IntoMessage, Message};
+#[cfg(feature = "tokio")]
+pub use target::{IntoTarget, Target};
 pub use wsproto;

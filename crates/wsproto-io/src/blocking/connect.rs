@@ -89,7 +89,8 @@ impl ConnectOptions {
         let (host, port) = (request.host().unwrap_or_default(), request.port().unwrap_or_default());
         let deadline = Deadline::after(self.connecting.connect_timeout, Timeout::Connect);
         let mut failure = Error::NoAddress;
-        for address in (host, port).to_socket_addrs()? {
+        let addresses = (host, port).to_socket_addrs();
+        for address in addresses.map_err(|error| Error::Resolve { host: host.to_owned(), error })? {
             let attempt = match deadline.left()? {
                 Some(left) => TcpStream::connect_timeout(&address, left),
                 None => TcpStream::connect(address),

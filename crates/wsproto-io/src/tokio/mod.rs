@@ -15,8 +15,8 @@
 
 mod accept;
 mod batch;
-//mod connect;
-//mod dial;
+mod connect;
+mod dial;
 mod futures;
 mod handle;
 mod io;
@@ -33,7 +33,7 @@ mod websocket;
 
 pub use accept::{AcceptOptions, accept};
 pub use batch::Batch;
-//pub use connect::{ConnectOptions, connect};
+pub use connect::{ConnectOptions, connect};
 pub use handle::{Counters, Handle};
 pub use pulse::RoundTrip;
 pub use serve::{Client, ServeOptions, serve};
