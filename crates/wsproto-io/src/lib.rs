@@ -61,11 +61,15 @@ mod accepting;
 mod connecting;
 mod decision;
 mod error;
+#[cfg(feature = "http")]
+mod http_request;
 mod incoming;
 mod lend;
 mod message;
 mod options;
 mod outgoing;
+#[cfg(feature = "tokio")]
+mod redirect;
 mod step;
 #[cfg(feature = "tokio")]
 mod target;
@@ -80,8 +84,8 @@ pub mod tls;
 
 #[cfg(feature = "tokio")]
 pub use self::tokio::{
-    AcceptOptions, Batch, Client, ConnectOptions, Counters, Handle, Reader, RoundTrip, ServeOptions, Transport, WebSocket,
-    Writer, accept, connect, serve,
+    AcceptOptions, Batch, Client, ConnectOptions, Counters, Handle, Reader, RoundTrip, ServeOptions, Transport,
+    WebSocket, Writer, accept, connect, serve,
 };
 pub use decision::{Decision, Page};
 pub use error::{Closed, Error, InvalidTarget, RedirectError, Rejected, Timeout};

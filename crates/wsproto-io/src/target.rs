@@ -1,9 +1,5 @@
 //! Where a client goes: a server, what is asked of it, and the credentials that a URL holds.
 
-mod redirect;
-#[cfg(feature = "http")]
-mod request;
-
 use std::fmt;
 
 use base64::Engine as _;
@@ -42,14 +38,14 @@ pub trait IntoTarget {
 /// Its `Debug` shows neither the password of the URL nor any value of a header.
 #[derive(Clone)]
 pub struct Target {
-    request: ClientRequest,
+    pub(crate) request: ClientRequest,
     /// The value of `Authorization` that the URL's user information makes.
-    credentials: Option<String>,
+    pub(crate) credentials: Option<String>,
 }
 
 impl Target {
     /// The target of a URL. Its scheme is one of RFC 6455, or with `Schemes::Http` one of HTTP, too.
-    fn parse(url: &str, schemes: Schemes) -> Result<Self, Error> {
+    pub(crate) fn parse(url: &str, schemes: Schemes) -> Result<Self, Error> {
         let (secure, rest) = schemes.split(url).ok_or(InvalidUrl::Scheme)?;
         let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
         // The last `@` ends the user information, which cannot hold one.
@@ -132,7 +128,7 @@ impl IntoTarget for Target {
 
 /// Which schemes a URL may have.
 #[derive(Clone, Copy)]
-enum Schemes {
+pub(crate) enum Schemes {
     /// `ws` and `wss`.
     WebSocket,
     /// Also `http` and `https`, where HTTP speaks of itself.
@@ -141,7 +137,7 @@ enum Schemes {
 
 impl Schemes {
     /// Whether TLS is asked for, and what follows `://`.
-    fn split(self, url: &str) -> Option<(bool, &str)> {
+    pub(crate) fn split(self, url: &str) -> Option<(bool, &str)> {
         let (scheme, rest) = url.split_once("://")?;
         let known = match self {
             Self::WebSocket => &[("ws", false), ("wss", true)][..],
@@ -154,7 +150,7 @@ impl Schemes {
 }
 
 /// The core is the judge of what a URL is.
-fn client_request(secure: bool, authority: &str, path: &str) -> Result<ClientRequest, Error> {
+pub(crate) fn client_request(secure: bool, authority: &str, path: &str) -> Result<ClientRequest, Error> {
     let scheme = if secure { "wss" } else { "ws" };
     Ok(ClientRequest::from_url(&format!("{scheme}://{authority}{path}"))?)
 }

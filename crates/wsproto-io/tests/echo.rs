@@ -1,5 +1,6 @@
 //! A client and a server over loopback.
 
+#![cfg(feature = "blocking")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::cast_possible_truncation, missing_docs)]
 
 use std::net::{TcpListener, TcpStream};

@@ -1,5 +1,6 @@
 //! When bytes leave, and how reading stops.
 
+#![cfg(feature = "blocking")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::cast_possible_truncation, missing_docs)]
 
 mod support;

@@ -1,5 +1,6 @@
 //! The opening handshake over a transport.
 
+#![cfg(feature = "blocking")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::cast_possible_truncation, missing_docs)]
 
 mod support;

@@ -1,5 +1,6 @@
 //! Transports that fail in odd places, and ends that come in an odd order.
 
+#![cfg(feature = "blocking")]
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use std::cell::Cell;

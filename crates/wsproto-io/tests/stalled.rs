@@ -1,5 +1,6 @@
 //! Peers that have stopped: what they cost, and how long closing lasts.
 
+#![cfg(feature = "blocking")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod support;

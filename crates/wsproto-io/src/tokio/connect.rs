@@ -147,7 +147,8 @@ impl ConnectOptions {
         if target.is_secure() {
             return Err(Error::TlsUnavailable);
         }
-        let dialled = timeout(self.connecting.connect_timeout, dial(target.host(), target.port(), self.connecting.nodelay));
+        let dialled =
+            timeout(self.connecting.connect_timeout, dial(target.host(), target.port(), self.connecting.nodelay));
         dialled.await.unwrap_or(Err(Error::Timeout(Timeout::Connect)))
     }
 
@@ -190,7 +191,9 @@ impl ConnectOptions {
             let answer = match (read.await, &written) {
                 (Ok(answer), Ok(())) => answer?,
                 (Ok(Ok(answer)), Err(_)) => answer,
-                (Ok(Err(_)) | Err(_), Err(_)) => return Err(written.err().map_or_else(|| opening.end(None), Error::from)),
+                (Ok(Err(_)) | Err(_), Err(_)) => {
+                    return Err(written.err().map_or_else(|| opening.end(None), Error::from));
+                }
                 (Err(error), Ok(())) => return Err(opening.end(Some(error.into()))),
             };
             match answer {
