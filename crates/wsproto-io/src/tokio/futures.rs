@@ -14,7 +14,7 @@ use super::side::Side;
 use super::split::{Reader, Writer};
 use super::websocket::WebSocket;
 use crate::error::Error;
-use crate::message::{IntoMessage, Message};
+use crate::message::{IntoMessage as _, Message};
 
 /// The messages, as [`recv`](WebSocket::recv) gives them. The stream ends after the closing handshake; after an error, the
 /// next item is the same error or [`Error::Closed`].
@@ -37,7 +37,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for Reader<S> {
 }
 
 /// Messages, as [`feed`](WebSocket::feed) takes them; `close` closes with 1000. A message is queued whole, of any length.
-impl<'m, M: IntoMessage<'m>, S: AsyncRead + AsyncWrite + Unpin> Sink<M> for WebSocket<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message> for WebSocket<S> {
     type Error = Error;
 
     fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
@@ -46,7 +46,7 @@ impl<'m, M: IntoMessage<'m>, S: AsyncRead + AsyncWrite + Unpin> Sink<M> for WebS
         io.poll_room(Some(incoming), cx)
     }
 
-    fn start_send(mut self: Pin<&mut Self>, message: M) -> Result<(), Error> {
+    fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
         queue(self.parts().1, &message.into_message())
     }
 
@@ -63,14 +63,14 @@ impl<'m, M: IntoMessage<'m>, S: AsyncRead + AsyncWrite + Unpin> Sink<M> for WebS
 }
 
 /// As the sink of a whole [`WebSocket`].
-impl<'m, M: IntoMessage<'m>, S: AsyncRead + AsyncWrite + Unpin> Sink<M> for Writer<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message> for Writer<S> {
     type Error = Error;
 
     fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.poll_room(cx)
     }
 
-    fn start_send(mut self: Pin<&mut Self>, message: M) -> Result<(), Error> {
+    fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
         self.queue(&message.into_message())
     }
 
