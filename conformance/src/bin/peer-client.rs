@@ -109,8 +109,7 @@ impl Trial<'_> {
             }
             Action::FragmentsByClient { kind, sizes } => {
                 let mut socket = self.open(&Target::new("/echo"))?;
-                let parts: Vec<_> =
-                    sizes.iter().zip(0..).map(|(size, seed)| payload(*kind, *size, seed)).collect();
+                let parts: Vec<_> = sizes.iter().zip(0..).map(|(size, seed)| payload(*kind, *size, seed)).collect();
                 send_fragments(&mut socket, &parts)?;
                 self.check.message(&joined(&parts), socket.recv()?.as_ref())?;
                 self.end(socket)
