@@ -236,11 +236,10 @@ fn joined(parts: &[Message]) -> Message {
 fn ping(socket: &mut Socket, payload: &str) -> Result<(), Failure> {
     socket.ping(payload.as_bytes())?;
     while let Some(mut batch) = socket.read()? {
-        while let Some(event) = batch.next()? {
-            match event {
-                Event::Pong(pong) if pong.payload == payload.as_bytes() => return Ok(()),
-                other => return Err(format!("expected a Pong with {payload:?}, got {other:?}").into()),
-            }
+        match batch.next()? {
+            None => {}
+            Some(Event::Pong(pong)) if pong.payload == payload.as_bytes() => return Ok(()),
+            Some(other) => return Err(format!("expected a Pong with {payload:?}, got {other:?}").into()),
         }
     }
     Err(format!("expected a Pong, got the end, {:?}", socket.closed()).into())

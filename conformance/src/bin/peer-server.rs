@@ -127,13 +127,12 @@ impl Server {
 fn ping(socket: &mut Socket, payload: &str) -> Result<(), Failure> {
     socket.ping(payload.as_bytes())?;
     while let Some(mut batch) = socket.read()? {
-        while let Some(event) = batch.next()? {
-            match event {
-                Event::Pong(pong) if pong.payload == payload.as_bytes() => {
-                    return Ok(batch.send(format!("pong {payload}"))?);
-                }
-                other => return Err(format!("expected a Pong with {payload:?}, got {other:?}").into()),
+        match batch.next()? {
+            None => {}
+            Some(Event::Pong(pong)) if pong.payload == payload.as_bytes() => {
+                return Ok(batch.send(format!("pong {payload}"))?);
             }
+            Some(other) => return Err(format!("expected a Pong with {payload:?}, got {other:?}").into()),
         }
     }
     Err("expected a Pong, got the end".into())
