@@ -103,7 +103,7 @@ impl Trial<'_> {
                 for seed in [1, 2] {
                     let message = payload(*kind, *size, seed);
                     socket.send(&message)?;
-                    self.check.message(&message, socket.recv()?.as_ref())?;
+                    self.expect(&mut socket, &message)?;
                 }
                 self.end(socket)
             }
@@ -111,14 +111,14 @@ impl Trial<'_> {
                 let mut socket = self.open(&Target::new("/echo"))?;
                 let parts: Vec<_> = sizes.iter().zip(0..).map(|(size, seed)| payload(*kind, *size, seed)).collect();
                 send_fragments(&mut socket, &parts)?;
-                self.check.message(&joined(&parts), socket.recv()?.as_ref())?;
+                self.expect(&mut socket, &joined(&parts))?;
                 self.end(socket)
             }
             Action::FragmentsByServer { kind, size, piece } => {
                 let mut socket = self.open(&Target::new("/fragments").with("piece", piece))?;
                 let message = payload(*kind, *size, 3);
                 socket.send(&message)?;
-                self.check.message(&message, socket.recv()?.as_ref())?;
+                self.expect(&mut socket, &message)?;
                 self.end(socket)
             }
             Action::PingByClient { payload } => {
@@ -129,7 +129,7 @@ impl Trial<'_> {
             Action::PingByServer { payload } => {
                 let mut socket = self.open(&Target::new("/ping").with("payload", payload))?;
                 let report = Message::Text(format!("pong {payload}"));
-                self.check.message(&report, socket.recv()?.as_ref())?;
+                self.expect(&mut socket, &report)?;
                 self.end(socket)
             }
             Action::Subprotocol { offer, agreed } => self.subprotocol(offer, agreed.as_deref()),
@@ -175,6 +175,13 @@ impl Trial<'_> {
         socket.set_read_timeout(Some(LIMIT))?;
         socket.set_write_timeout(Some(LIMIT))?;
         Ok(socket)
+    }
+
+    /// Receives this message.
+    fn expect(&self, socket: &mut Socket, message: &Message) -> Result<(), Failure> {
+        let received = socket.recv()?;
+        let end = socket.closed().map(|closed| format!(" ({closed})")).unwrap_or_default();
+        self.check.message(message, received.as_ref()).map_err(|failure| format!("{failure}{end}").into())
     }
 
     fn end(&self, mut socket: Socket) -> Result<(), Failure> {

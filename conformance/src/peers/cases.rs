@@ -127,20 +127,24 @@ impl Check<'_> {
     ///
     /// They differ: says where.
     pub fn message(&self, expected: &Message, got: Option<&Message>) -> Result<(), String> {
-        let Some(got) = got else { return Err(format!("echo: expected {}, got the end", show(expected))) };
+        let Some(got) = got else { return Err(format!("message: expected {}, got the end", show(expected))) };
         if expected == got {
             return Ok(());
         }
         let (a, b) = (expected.as_bytes(), got.as_bytes());
         let same = a.iter().zip(b).take_while(|(a, b)| a == b).count();
-        Err(format!("echo: expected {}, got {}; they differ at {same}", show(expected), show(got)))
+        Err(format!("message: expected {}, got {}; they differ at {same}", show(expected), show(got)))
     }
 }
 
 /// A message as one short line.
 fn show(message: &Message) -> String {
     let bytes = message.as_bytes();
-    format!("{:?} of {} bytes, {:02x?}…", message.kind(), bytes.len(), &bytes[..bytes.len().min(20)])
+    let start = match message {
+        Message::Text(text) => format!("{:?}", text.chars().take(40).collect::<String>()),
+        Message::Binary(bytes) => format!("{:02x?}", &bytes[..bytes.len().min(20)]),
+    };
+    format!("{:?} of {} bytes, {start}…", message.kind(), bytes.len())
 }
 
 #[cfg(test)]
