@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod peers;
+
 /// The examples of the project's README, compiled.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

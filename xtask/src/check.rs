@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use crate::command::{CommandLine, find_program};
 use crate::step::{Outcome, Step};
 use crate::workspace::Workspace;
-use crate::{autobahn, fuzz, licences, threats};
+use crate::{autobahn, fuzz, licences, peers, threats};
 
 /// All steps. The last one runs the short Autobahn cases, or all of them.
 pub(crate) fn steps(full_autobahn: bool) -> Vec<Step> {
@@ -25,6 +25,7 @@ pub(crate) fn steps(full_autobahn: bool) -> Vec<Step> {
         step("no-std", "the core builds for a target that has no std", no_std),
         step("package", "the crates can be published and carry their licences", package),
         step("fuzz", "the fuzz targets compile", fuzz_targets),
+        step("peers", "other people's libraries against our server and our client", run_peers),
     ];
     steps.push(if full_autobahn {
         Step {
@@ -166,6 +167,22 @@ fn fuzz_targets(workspace: &Workspace) -> Result<Outcome> {
         return Ok(Outcome::LeftOut(format!("there is no {}", fuzz::MANIFEST)));
     }
     fuzz::compile(workspace)?;
+    Ok(Outcome::Passed)
+}
+
+/// Where the peers cannot be had, the step is left out; but not in continuous integration, which has to have them.
+fn run_peers(workspace: &Workspace) -> Result<Outcome> {
+    let had = match peers::missing() {
+        None => peers::set_up(workspace).map_err(|error| format!("the peers could not be installed: {error:#}")),
+        Some(missing) => Err(missing),
+    };
+    if let Err(reason) = had {
+        if env::var("CI").is_ok_and(|ci| ci == "true") {
+            bail!("{reason}; with CI=true nothing is left out");
+        }
+        return Ok(Outcome::LeftOut(reason));
+    }
+    peers::run(workspace, &peers::Plan::default())?;
     Ok(Outcome::Passed)
 }
 

@@ -83,7 +83,8 @@ impl CommandLine {
         Ok(())
     }
 
-    fn command(&self) -> Command {
+    /// As the standard library has it.
+    pub(crate) fn command(&self) -> Command {
         let program = match self.words[0].as_str() {
             "cargo" => std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()),
             program => program.into(),

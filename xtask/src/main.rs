@@ -7,6 +7,8 @@ mod check;
 mod command;
 mod fuzz;
 mod licences;
+mod peers;
+mod program;
 mod step;
 mod threats;
 mod workspace;
@@ -38,6 +40,14 @@ usage: cargo xtask COMMAND
                         try another peer: CMD with {port}, or with {url}
       CASE              cases or patterns: 6.4.1 '9.*'
 
+  peers [--only PEER] [--role client|server] [--case CASE] [--tls] [--verbose]
+      Other people's libraries against our server and our client. They are installed in target/peers/.
+      --only            this peer only: websockets, aiohttp, wsproto, ws or undici
+      --role            only with the peer as a client, or as a server
+      --case            this case only: text-0, or deflate/text-0
+      --tls             over TLS, too
+      --verbose         one line for each case
+
   fuzz [--seconds 60] [TARGET…]
       Runs each fuzz target, or those named, for so many seconds. Findings: target/fuzz/artifacts/.
 
@@ -66,6 +76,7 @@ fn run() -> Result<bool> {
     match command.as_str() {
         "check" => check(arguments),
         "autobahn" => autobahn(arguments),
+        "peers" => peers(arguments),
         "fuzz" => fuzz(arguments),
         "help" => {
             print!("{HELP}");
@@ -112,6 +123,24 @@ fn autobahn(mut arguments: lexopt::Parser) -> Result<bool> {
         }
     }
     autobahn::run(&Workspace::load()?, &plan)?;
+    Ok(true)
+}
+
+fn peers(mut arguments: lexopt::Parser) -> Result<bool> {
+    let mut plan = peers::Plan::default();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("only") => plan.only = Some(arguments.value()?.string()?),
+            Long("role") => plan.role = Some(arguments.value()?.string()?),
+            Long("case") => plan.case = Some(arguments.value()?.string()?),
+            Long("tls") => plan.tls = true,
+            Long("verbose") => plan.verbose = true,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let workspace = Workspace::load()?;
+    peers::set_up(&workspace)?;
+    peers::run(&workspace, &plan)?;
     Ok(true)
 }
 

@@ -1,0 +1,23 @@
+// The package ws as a server.
+
+import {MAX_MESSAGE_SIZE, load} from './cases.mjs';
+import {SUBPROTOCOL, main, serve} from './server.mjs';
+import {Connection} from './ws_connection.mjs';
+
+const {WebSocketServer} = load('ws');
+
+main((server) => {
+  const handleProtocols = (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false);
+  const listener = new WebSocketServer({
+    server,
+    handleProtocols,
+    maxPayload: MAX_MESSAGE_SIZE,
+    perMessageDeflate: {threshold: 0},
+  });
+  listener.on('connection', (socket, request) => {
+    serve(new Connection(socket), request.url).catch((error) => {
+      console.error(error);
+      socket.terminate();
+    });
+  });
+});
