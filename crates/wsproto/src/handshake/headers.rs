@@ -156,9 +156,17 @@ impl Headers {
     }
 }
 
+/// Headers whose values are secrets.
+const SECRET: [&str; 4] = ["Authorization", "Cookie", "Proxy-Authorization", "Set-Cookie"];
+
+/// Shows all but secrets, which do not belong into logs.
 impl fmt::Debug for Headers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.iter().map(|(name, value)| (name, String::from_utf8_lossy(value)))).finish()
+        let is_secret = |name: &str| SECRET.iter().any(|secret| name.eq_ignore_ascii_case(secret));
+        let shown = |(name, value)| {
+            (name, if is_secret(name) { Cow::Borrowed("(hidden)") } else { String::from_utf8_lossy(value) })
+        };
+        f.debug_map().entries(self.iter().map(shown)).finish()
     }
 }
 
@@ -399,6 +407,9 @@ mod tests {
         assert_eq!((headers.len(), headers.is_empty(), headers.contains("x")), (3, false, false));
         let headers = Headers::from_fields([("A", &b"x"[..]), ("B", b"\xff\"")]).unwrap();
         assert_eq!(alloc::format!("{headers:?}"), "{\"A\": \"x\", \"B\": \"\u{fffd}\\\"\"}");
+        let secrets = Headers::from_fields([("cookie", "id=7"), ("AUTHORIZATION", "Basic YTpi")]).unwrap();
+        let shown = alloc::format!("{secrets:?}");
+        assert_eq!(shown, "{\"cookie\": \"(hidden)\", \"AUTHORIZATION\": \"(hidden)\"}");
     }
 
     #[test]
