@@ -1,61 +1,73 @@
 //! WebSocket clients and servers: drivers that own the sockets, on the protocol of [`wsproto`].
 //!
 //! ```
-//! use std::net::TcpListener;
-//! use std::thread;
 //! use wsproto_io::wsproto::CloseCode;
-//! use wsproto_io::{Error, Message, blocking};
+//! use wsproto_io::{Message, ServeOptions};
 //!
-//! let listener = TcpListener::bind("127.0.0.1:0")?;
-//! let url = format!("ws://{}/", listener.local_addr()?);
+//! # #[cfg(not(feature = "tokio"))] fn main() {}
+//! # #[cfg(feature = "tokio")]
+//! #[tokio::main]
+//! async fn main() -> Result<(), wsproto_io::Error> {
+//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//!     let url = format!("ws://{}/", listener.local_addr()?);
 //!
-//! let server = thread::spawn(move || -> Result<(), Error> {
-//!     let (stream, _) = listener.accept()?;
-//!     let mut socket = blocking::accept(stream)?;
-//!     while let Some(message) = socket.recv()? {
-//!         socket.feed(message)?; // leaves when `recv` has to wait: one write for all that was read
-//!     }
-//!     Ok(())
-//! });
+//!     tokio::spawn(wsproto_io::serve(listener, ServeOptions::new(), |mut socket, _client| async move {
+//!         while let Some(message) = socket.recv().await? {
+//!             socket.feed(message).await?; // leaves when `recv` has to wait: one write for all that was read
+//!         }
+//!         Ok(())
+//!     }));
 //!
-//! let mut socket = blocking::connect(&url)?;
-//! socket.send("hello")?;
-//! assert_eq!(socket.recv()?, Some(Message::Text("hello".into())));
-//! socket.close(CloseCode::NORMAL, "")?;
-//! server.join().unwrap()?;
-//! # Ok::<(), Error>(())
+//!     let mut socket = wsproto_io::connect(&url).await?;
+//!     socket.send("hello").await?;
+//!     assert_eq!(socket.recv().await?, Some(Message::Text("hello".into())));
+//!     socket.close(CloseCode::NORMAL, "").await
+//! }
 //! ```
+//!
+//! The driver for tokio is at the root of this crate: [`connect`], [`accept`], [`serve`], and the [`WebSocket`] that they
+//! give, which can be [split](WebSocket::split) for two tasks. [`blocking`] is the driver for threads. The [`manual`] has
+//! a chat, and what to know before a server meets the world; `examples/` has whole programs.
 //!
 //! # What holds for all drivers
 //!
 //! - Pings and the peer's Close are answered by themselves, and leave at once.
 //! - `send` queues and writes, `feed` only queues; what is queued is written when `recv` has to wait, when 64 KiB are
 //!   queued, or by `flush`. So the obvious reply loop, with `feed`, is the fast one.
-//! - Back-pressure in both directions. At most one read, of at most 64 KiB, is ahead of the application. Below 64 KiB of
-//!   queued bytes any one message is accepted, of any length; then the sender waits until 16 KiB are left.
-//! - Buffers belong to the threads, which lend them: an idle connection holds none, a thread that waits in a read 4 KiB.
-//! - Nothing is lost by a timeout: a `recv` goes on where it was, and a `send` says whether its message is queued. (Only a
-//!   write that times out in the middle of a message over 64 KiB ends the connection: `Timeout::Unfinished`.)
+//! - Back-pressure in both directions, [in bytes](manual::back_pressure): at most one read, of at most 64 KiB, is ahead of the
+//!   application; below 64 KiB of queued bytes any one message is accepted, of any length, then the sender waits until
+//!   16 KiB are left.
+//! - Buffers belong to the threads, which lend them: an idle connection holds none. (A thread that waits in a blocking
+//!   read holds 4 KiB.)
+//! - Nothing is lost by giving up a wait, by a timeout or by dropping a future: a `recv` goes on where it was, and a `send`
+//!   has sent its message whole or not at all.
 //! - [`Error`] says what happened and whose fault it was, and keeps the close code.
 //!
 //! # Features
 //!
-//! - `blocking` (default): [`blocking`], on threads.
-//! - `tls` (default): [`tls`], by rustls with ring.
+//! - `tokio` (default): the driver at the root of this crate.
+//! - `tls` (default): `wss`, by rustls with ring; [`tls`].
+//! - `blocking` (default): [`blocking`], on threads. Without TLS of its own.
+//! - `http`: an `http::Request` can say where to connect ([`IntoTarget`]).
+//! - `tracing`: events with the target `wsproto`: errors of a server's connections at `DEBUG`, ends, Pongs and broken
+//!   transports at `TRACE`.
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `step.rs` | the one step of all drivers: read, receive, flush |
+//! | `step.rs` | what a driver does next: read, receive, flush |
 //! | `incoming.rs`, `outgoing.rs` | the two directions: what was read and not taken, what is queued and not written |
 //! | `lend.rs` | the buffers of a thread |
-//! | `options.rs`, `decision.rs` | what can be chosen |
-//! | `message.rs`, `error.rs` | what is said, and what goes wrong |
-//! | `blocking/` | the driver for threads |
-//! | `tls/` | who may be talked to, and who one is |
+//! | `accepting.rs`, `connecting.rs` | the handshakes without I/O; `decision.rs`: what a server decides |
+//! | `target.rs`, `redirect.rs`, `http_request.rs` | where a client goes |
+//! | `options.rs` | what can be chosen at both ends |
+//! | `message.rs`, `error.rs`, `trace.rs` | what is said, what goes wrong, and who is told |
+//! | `tokio/`, `blocking/` | the drivers for tasks and for threads |
+//! | `tls/` | certificates, and who is trusted |
 
 #![forbid(unsafe_code)]
-// The parts that drivers share have no user without a driver.
-#![cfg_attr(not(feature = "blocking"), allow(dead_code, unused_imports, unused_macros))]
+// The parts that drivers share have no user without a driver, and some have only one.
+#![cfg_attr(not(all(feature = "blocking", feature = "tokio")), allow(dead_code, unused_imports, unused_macros))]
+#![cfg_attr(not(all(feature = "blocking", feature = "tokio", feature = "tls")), allow(rustdoc::broken_intra_doc_links))]
 
 mod accepting;
 mod connecting;
@@ -65,6 +77,8 @@ mod error;
 mod http_request;
 mod incoming;
 mod lend;
+#[cfg(feature = "tokio")]
+pub mod manual;
 mod message;
 mod options;
 mod outgoing;

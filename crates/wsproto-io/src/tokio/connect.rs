@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use wsproto::handshake::ClientRequest;
 use wsproto::{Connection, OsRandom};
@@ -141,21 +142,21 @@ impl ConnectOptions {
         self.in_time(opened).await
     }
 
-    async fn dial(&self, target: &Target) -> Result<tokio::net::TcpStream, Error> {
-        // What cannot work is not tried.
-        #[cfg(not(feature = "tls"))]
-        if target.is_secure() {
-            return Err(Error::TlsUnavailable);
-        }
-        let dialled =
-            timeout(self.connecting.connect_timeout, dial(target.host(), target.port(), self.connecting.nodelay));
-        dialled.await.unwrap_or(Err(Error::Timeout(Timeout::Connect)))
+    async fn dial(&self, target: &Target) -> Result<TcpStream, Error> {
+        let dialled = dial(target.host(), target.port(), self.connecting.nodelay);
+        let dialled = timeout(self.connecting.connect_timeout, dialled).await;
+        dialled.unwrap_or(Err(Error::Timeout(Timeout::Connect)))
     }
 
     /// TLS, where the URL asks for it.
-    async fn secure(&self, target: &Target, tcp: tokio::net::TcpStream) -> Result<Transport, Error> {
+    async fn secure(&self, target: &Target, tcp: TcpStream) -> Result<Transport, Error> {
+        if !target.is_secure() {
+            return Ok(Transport::Tcp(tcp));
+        }
+        #[cfg(not(feature = "tls"))]
+        return Err(Error::TlsUnavailable);
         #[cfg(feature = "tls")]
-        if target.is_secure() {
+        {
             let tls = match self.tls.get() {
                 Some(tls) => tls,
                 None => {
@@ -164,9 +165,8 @@ impl ConnectOptions {
                 }
             };
             let stream = tls.connect(target.host(), tcp).await?;
-            return Ok(Transport::Tls(Box::new(stream.into())));
+            Ok(Transport::Tls(Box::new(stream.into())))
         }
-        Ok(Transport::Tcp(tcp))
     }
 
     async fn in_time<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
