@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redirect_stays_on_tls() {
+    fn t15_a_redirect_stays_on_tls() {
         let target = "wss://a/".into_target().unwrap();
         for location in ["ws://a/", "http://a/", "ws://a:443/", "http://b/"] {
             let error = target.redirect(location).unwrap_err();
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_stay_with_their_server() {
+    fn t15_credentials_stay_with_their_server() {
         let headers = [("authorization", "a"), ("X-Y", "z"), ("COOKIE", "c"), ("Proxy-Authorization", "p")];
         let mut target = "ws://u:p@a/x".into_target().unwrap();
         target.add_headers(&Headers::from_fields(headers).unwrap()).unwrap();
