@@ -49,8 +49,8 @@
 //! - `tls` (default): `wss`, by rustls with ring; [`tls`].
 //! - `blocking` (default): [`blocking`], on threads. Without TLS of its own.
 //! - `http`: an `http::Request` can say where to connect ([`IntoTarget`]).
-//! - `tracing`: events with the target `wsproto`: errors of a server's connections at `DEBUG`, ends, Pongs and broken
-//!   transports at `TRACE`.
+//! - `tracing`: events with the target `wsproto`: beginnings, ends and errors of connections at `DEBUG`, Pings and Pongs at
+//!   `TRACE`. (Of the tokio driver.)
 //!
 //! | file | what it holds |
 //! |---|---|

@@ -15,6 +15,7 @@ use crate::accepting::{Accepting, LINGER, Refused, accepting_setters};
 use crate::decision::Decision;
 use crate::error::{Error, Timeout};
 use crate::options::{Keep, keepalive_setters};
+use crate::trace::debug;
 
 /// Accepts a WebSocket on this stream: the server's side of the opening handshake, with the default [`AcceptOptions`].
 ///
@@ -126,6 +127,8 @@ impl AcceptOptions {
             Err(refused) => return Err(refuse(&mut stream, refused).await),
         };
         shake::write_all(&mut stream, &out).await?;
+        // Without the query, which may hold a secret.
+        debug!("accepted a WebSocket for {}", handshake.request().path());
 
         let common = &self.accepting.common;
         let encoding = !accepted.extensions.is_empty();

@@ -22,6 +22,7 @@ use crate::options::{Keep, keepalive_setters};
 use crate::target::{IntoTarget, Target};
 #[cfg(feature = "tls")]
 use crate::tls::ClientTls;
+use crate::trace::debug;
 
 /// Connects to a `ws://` or `wss://` URL, with the default [`ConnectOptions`].
 ///
@@ -96,6 +97,7 @@ impl ConnectOptions {
             match self.attempt(&target).await {
                 Err(Error::Rejected(rejected)) if redirects > 0 && is_redirect(rejected.status) => {
                     target = follow(&target, rejected)?;
+                    debug!("redirected to {target:?}");
                     redirects -= 1;
                 }
                 result => return result,
@@ -201,6 +203,7 @@ impl ConnectOptions {
                 Some(Answer::Rejected(error)) => return Err(error),
                 Some(Answer::Open(accepted, first)) => {
                     written?;
+                    debug!("connected, by status {}", accepted.response.status());
                     let common = &self.connecting.common;
                     let encoding = !accepted.extensions.is_empty();
                     let connection = Connection::client(accepted.extensions, common.limits, random);

@@ -18,7 +18,7 @@ use crate::error::{Closed, Error, Timeout};
 use crate::incoming::Incoming;
 use crate::options::Keep;
 use crate::outgoing::{LOW, Outgoing};
-use crate::trace::trace;
+use crate::trace::{debug, trace};
 
 /// The times of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -163,7 +163,7 @@ impl<S> Io<S> {
 
     fn over(&mut self, closed: Closed) {
         if self.closed.is_none() {
-            trace!("the WebSocket has ended: {closed}");
+            debug!("the WebSocket has ended: {closed}");
             self.closed = Some(closed);
             self.pulse.stop();
         }
@@ -285,7 +285,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
     }
 
     fn break_down(&mut self, error: io::Error) -> Error {
-        trace!("the transport takes nothing any more: {error}");
+        debug!("the transport takes nothing any more: {error}");
         self.outgoing.discard();
         self.handle.queued(0);
         self.unflushed = false;
@@ -341,6 +341,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
             None => match self.pulse.poll() {
                 Some(Action::GiveUp) => Timeout::Pong,
                 Some(Action::Ping) => {
+                    trace!("the peer is silent: a Ping");
                     self.ping_owed = true;
                     return Poll::Ready(Ok(()));
                 }
