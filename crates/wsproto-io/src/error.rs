@@ -60,6 +60,8 @@ pub enum Error {
     NoAddress,
     /// The operating system gives no random bytes for keys and masks.
     NoRandomness,
+    /// The application's: what a handler of `serve` failed with ([`Error::other`]).
+    Other(Box<dyn StdError + Send + Sync>),
 }
 
 /// Why a client cannot connect to this, where the URL by itself is a URL ([`InvalidUrl`] says when it is not).
@@ -224,6 +226,12 @@ impl Error {
         Printable(text)
     }
 
+    /// An error of the application's own, for a handler of `serve` that fails with it:
+    /// `load(key).await.map_err(Error::other)?`.
+    pub fn other(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::Other(error.into())
+    }
+
     pub(crate) const fn is_timeout(&self) -> bool {
         matches!(self, Self::Timeout(_))
     }
@@ -259,6 +267,7 @@ impl fmt::Display for Error {
             }
             Self::NoAddress => f.write_str("the name has no address"),
             Self::NoRandomness => NoRandomness.fmt(f),
+            Self::Other(error) => error.fmt(f),
         }
     }
 }
@@ -270,6 +279,7 @@ impl StdError for Error {
             // What it displays is what this displays: the next in the chain is its source.
             #[cfg(feature = "tls")]
             Self::Tls(error) => error.source(),
+            Self::Other(error) => error.source(),
             _ => None,
         }
     }
@@ -403,6 +413,12 @@ impl From<NoRandomness> for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_of_the_application_is_shown_as_it_is() {
+        let error = Error::other(io::Error::other("the database is away"));
+        assert_eq!((error.to_string().as_str(), error.close_code()), ("the database is away", None));
+    }
 
     #[test]
     fn t13_a_reason_does_nothing_to_a_log() {

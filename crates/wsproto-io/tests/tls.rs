@@ -359,6 +359,10 @@ async fn errors_name_the_file() {
     let server = ServerTls::from_files(&certificate, &key).unwrap();
     meet(&trusting(&authority), "localhost", &server).await.succeeds();
 
+    for (file, problem) in [(&absent, "No such file"), (&key, "there is no certificate in it")] {
+        let error = ClientTls::with_ca_file(file).unwrap_err().to_string();
+        assert!(error.contains(&file.display().to_string()) && error.contains(problem), "{error}");
+    }
     match ServerTls::from_files(&absent, &key).unwrap_err() {
         error @ TlsError::Certificates(_) => {
             let text = error.to_string();

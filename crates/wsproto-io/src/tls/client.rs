@@ -1,6 +1,7 @@
 //! How a client checks a server.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls_platform_verifier::BuilderVerifierExt as _;
@@ -46,6 +47,20 @@ impl ClientTls {
             roots.add(certificate).map_err(|error| TlsError::Certificates(BadPem::content(error)))?;
         }
         Ok(Self::from_builder(builder()?.with_root_certificates(roots)))
+    }
+
+    /// As [`with_ca_pem`](Self::with_ca_pem), from a file, which is read now and blockingly.
+    ///
+    /// # Errors
+    ///
+    /// As [`with_ca_pem`](Self::with_ca_pem), naming the file.
+    pub fn with_ca_file(file: impl AsRef<Path>) -> Result<Self, TlsError> {
+        let file = file.as_ref();
+        let pem = pem::read(file).map_err(TlsError::Certificates)?;
+        Self::with_ca_pem(&pem).map_err(|error| match error {
+            TlsError::Certificates(bad) => TlsError::Certificates(bad.of_file(file)),
+            error => error,
+        })
     }
 
     /// Does not check who the server is: everybody in between can read and change all that is said. For tests, or for
