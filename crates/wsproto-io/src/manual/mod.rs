@@ -6,6 +6,9 @@
 pub mod back_pressure {}
 
 #[doc = include_str!("chat.md")]
+#[doc = "```no_run"]
+#[doc = include_str!("../../examples/chat.rs")]
+#[doc = "```"]
 pub mod chat {}
 
 #[doc = include_str!("streaming.md")]
