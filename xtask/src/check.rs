@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use crate::command::{CommandLine, find_program};
 use crate::step::{Outcome, Step};
 use crate::workspace::Workspace;
-use crate::{autobahn, fuzz, licences, threats};
+use crate::{autobahn, fuzz, licences, soak, threats};
 
 /// All steps. The last one runs the short Autobahn cases, or all of them.
 pub(crate) fn steps(full_autobahn: bool) -> Vec<Step> {
@@ -25,6 +25,7 @@ pub(crate) fn steps(full_autobahn: bool) -> Vec<Step> {
         step("no-std", "the core builds for a target that has no std", no_std),
         step("package", "the crates can be published and carry their licences", package),
         step("fuzz", "the fuzz targets compile", fuzz_targets),
+        step("soak", "500 connections for two minutes, a fault each second: nothing lost, memory steady", run_soak),
     ];
     steps.push(if full_autobahn {
         Step {
@@ -166,6 +167,11 @@ fn fuzz_targets(workspace: &Workspace) -> Result<Outcome> {
         return Ok(Outcome::LeftOut(format!("there is no {}", fuzz::MANIFEST)));
     }
     fuzz::compile(workspace)?;
+    Ok(Outcome::Passed)
+}
+
+fn run_soak(_: &Workspace) -> Result<Outcome> {
+    soak::run(soak::MINUTES, soak::CONNECTIONS)?;
     Ok(Outcome::Passed)
 }
 

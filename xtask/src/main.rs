@@ -7,6 +7,7 @@ mod check;
 mod command;
 mod fuzz;
 mod licences;
+mod soak;
 mod step;
 mod threats;
 mod workspace;
@@ -41,6 +42,9 @@ usage: cargo xtask COMMAND
   fuzz [--seconds 60] [TARGET…]
       Runs each fuzz target, or those named, for so many seconds. Findings: target/fuzz/artifacts/.
 
+  soak [--minutes 2] [--connections 500]
+      Echo connections over faults: nothing may be lost, doubled or reordered, and memory may not climb.
+
   help
 ";
 
@@ -67,6 +71,7 @@ fn run() -> Result<bool> {
         "check" => check(arguments),
         "autobahn" => autobahn(arguments),
         "fuzz" => fuzz(arguments),
+        "soak" => soak(arguments),
         "help" => {
             print!("{HELP}");
             Ok(true)
@@ -126,5 +131,19 @@ fn fuzz(mut arguments: lexopt::Parser) -> Result<bool> {
         }
     }
     fuzz::run(&Workspace::load()?, seconds, &targets)?;
+    Ok(true)
+}
+
+fn soak(mut arguments: lexopt::Parser) -> Result<bool> {
+    let mut minutes = soak::MINUTES;
+    let mut connections = soak::CONNECTIONS;
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("minutes") => minutes = arguments.value()?.parse()?,
+            Long("connections") => connections = arguments.value()?.parse()?,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    soak::run(minutes, connections)?;
     Ok(true)
 }
