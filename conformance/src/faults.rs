@@ -43,9 +43,9 @@ pub enum Fault {
     Delay(Duration, Duration),
     /// What passes is written one byte at a time.
     Trickle,
-    /// When so many bytes more have passed in one direction, both directions end (FIN).
+    /// When so many bytes more have passed from the server to the client, both directions end (FIN).
     Cut {
-        /// Bytes, counted from the moment of the fault, in each direction by itself.
+        /// Bytes, counted from the moment of the fault.
         after_bytes: u64,
     },
 }
@@ -199,7 +199,7 @@ impl<'a> Pipe<'a> {
         loop {
             if self.orders.has_changed().unwrap_or(false) {
                 self.left = match *self.orders.borrow_and_update() {
-                    Some((Fault::Cut { after_bytes }, _)) => Some(after_bytes),
+                    Some((Fault::Cut { after_bytes }, _)) if !self.up => Some(after_bytes),
                     _ => None,
                 };
             }
@@ -218,6 +218,7 @@ impl<'a> Pipe<'a> {
                 _ => {}
             }
             let read = tokio::select! {
+                biased; // what is read after the fault has it
                 _ = self.orders.changed() => {
                     self.orders.mark_changed();
                     continue;

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use crate::command::{CommandLine, find_program};
 use crate::step::{Outcome, Step};
 use crate::workspace::Workspace;
-use crate::{autobahn, fuzz, licences, peers, threats};
+use crate::{autobahn, fuzz, licences, peers, soak, threats};
 
 /// All steps. The last one runs the short Autobahn cases, or all of them.
 pub(crate) fn steps(full_autobahn: bool) -> Vec<Step> {
@@ -26,6 +26,7 @@ pub(crate) fn steps(full_autobahn: bool) -> Vec<Step> {
         step("package", "the crates can be published and carry their licences", package),
         step("fuzz", "the fuzz targets compile", fuzz_targets),
         step("peers", "other people's libraries against our server and our client", run_peers),
+        step("soak", "500 connections for two minutes, a fault each second: nothing lost, memory steady", run_soak),
     ];
     steps.push(if full_autobahn {
         Step {
@@ -183,6 +184,11 @@ fn run_peers(workspace: &Workspace) -> Result<Outcome> {
         return Ok(Outcome::LeftOut(reason));
     }
     peers::run(workspace, &peers::Plan::default())?;
+    Ok(Outcome::Passed)
+}
+
+fn run_soak(_: &Workspace) -> Result<Outcome> {
+    soak::run(soak::MINUTES, soak::CONNECTIONS)?;
     Ok(Outcome::Passed)
 }
 

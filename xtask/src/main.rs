@@ -9,6 +9,7 @@ mod fuzz;
 mod licences;
 mod peers;
 mod program;
+mod soak;
 mod step;
 mod threats;
 mod workspace;
@@ -51,6 +52,9 @@ usage: cargo xtask COMMAND
   fuzz [--seconds 60] [TARGET…]
       Runs each fuzz target, or those named, for so many seconds. Findings: target/fuzz/artifacts/.
 
+  soak [--minutes 2] [--connections 500]
+      Echo connections over faults: nothing may be lost, doubled or reordered, and memory may not climb.
+
   help
 ";
 
@@ -78,6 +82,7 @@ fn run() -> Result<bool> {
         "autobahn" => autobahn(arguments),
         "peers" => peers(arguments),
         "fuzz" => fuzz(arguments),
+        "soak" => soak(arguments),
         "help" => {
             print!("{HELP}");
             Ok(true)
@@ -155,5 +160,19 @@ fn fuzz(mut arguments: lexopt::Parser) -> Result<bool> {
         }
     }
     fuzz::run(&Workspace::load()?, seconds, &targets)?;
+    Ok(true)
+}
+
+fn soak(mut arguments: lexopt::Parser) -> Result<bool> {
+    let mut minutes = soak::MINUTES;
+    let mut connections = soak::CONNECTIONS;
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("minutes") => minutes = arguments.value()?.parse()?,
+            Long("connections") => connections = arguments.value()?.parse()?,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    soak::run(minutes, connections)?;
     Ok(true)
 }

@@ -179,9 +179,14 @@ async fn offer(socket: &mut WebSocket<Transport>, plan: Plan, before: Usage) -> 
             tell_stalled(number, handle.counters().queued, before);
         }
     }
+    if !told {
+        return Err(ALL_ACCEPTED.into());
+    }
     socket.flush().await?;
     Ok(())
 }
+
+const ALL_ACCEPTED: &str = "all was accepted for a peer that takes nothing";
 
 fn tell_stalled(accepted: u64, queued: usize, before: Usage) {
     let growth = Usage::own().unwrap_or_default().resident.saturating_sub(before.resident);
@@ -245,5 +250,8 @@ async fn offer_until_told(socket: &mut WebSocket<Transport>, plan: Plan, before:
         }
         socket.feed(make(socket.role(), plan, sent)).await?;
         sent += 1;
+        if sent == MESSAGES {
+            return Err(ALL_ACCEPTED.into());
+        }
     }
 }
