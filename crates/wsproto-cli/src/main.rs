@@ -4,6 +4,7 @@
 
 mod connect;
 mod frames;
+mod interrupts;
 mod serve;
 
 use std::io::{self, Write as _};

@@ -184,11 +184,7 @@ fn connect_shows_a_rejection() {
 
 #[test]
 fn connect_gives_clear_errors() {
-    assert_fails(
-        &connect("wss://127.0.0.1/", &[], b""),
-        "give it to `connect_on` with a ws:// URL that names the port",
-    );
-    assert_fails(&connect("http://127.0.0.1/", &[], b""), "this is not a ws or wss URL");
+    assert_fails(&connect("http://127.0.0.1/", &[], b""), "the URL of a WebSocket begins with ws:// or wss://");
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     assert_fails(&connect(&format!("ws://127.0.0.1:{port}/"), &[], b""), "Connection refused (os error 111)");
     let server = Server::start(&[]);
@@ -254,7 +250,6 @@ fn connect_fails_where_the_server_closes_before_all_input_was_sent() {
     // More than all buffers hold, and the second line does not end before the server has closed.
     input.extend(vec![b'x'; 64 << 20]);
     let output = connect(&url, &["--no-deflate"], &input);
-    assert_eq!(output.status.code(), Some(1));
     assert_fails(&output, "the server closed the connection before all input was sent");
     server.join().unwrap();
 }
