@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
@@ -275,4 +275,43 @@ fn a_closed_standard_output_is_no_panic() {
     drop(stdin);
     let output = child.wait_with_output().unwrap();
     assert_fails(&output, "standard output was closed");
+}
+
+#[test]
+fn connect_pings() {
+    let server = Server::start(&[]);
+    let mut command = Command::new(BINARY);
+    command.args(["connect", &server.url, "--ping", "0.05"]).stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    for _ in 0..3 {
+        let line = said.next().unwrap().unwrap();
+        let time = line.strip_prefix("ping: ").unwrap().strip_suffix(" ms").unwrap();
+        assert!(time.parse::<f64>().unwrap() >= 0.0, "{line}");
+    }
+    drop(child.stdin.take());
+    let last = said.last().unwrap().unwrap();
+    assert!(last.contains(" answered, min/avg/max ") && last.ends_with(" ms"), "{last}");
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn connect_closes_at_an_interrupt() {
+    let (url, server) = once(|stream| {
+        let mut socket = AcceptOptions::new().accept(stream).unwrap();
+        socket.send("hello").unwrap();
+        assert!(matches!(socket.recv(), Ok(None)));
+        socket.closed().unwrap().code
+    });
+    let mut command = Command::new(BINARY);
+    command.args(["connect", &url]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let stdin = child.stdin.take();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "hello\n");
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stderr).as_str(), server.join().unwrap()), (Some(0), "", 1000));
+    drop(stdin);
 }

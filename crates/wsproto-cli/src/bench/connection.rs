@@ -95,7 +95,7 @@ impl Load {
         let Some(mut batch) = socket.read().await? else { return Ok(false) };
         let now = Instant::now();
         let mut came = 0;
-        while let Some(event) = batch.next() {
+        for event in batch.by_ref() {
             if let Event::Message(piece) = event {
                 payload.compare(bytes(&piece.data), piece.message_finished)?;
                 came += usize::from(piece.message_finished);

@@ -33,7 +33,7 @@ use screen::Screen;
 /// answer any more. Keep the input open to wait for answers. If the server closes it before all input was sent, that is a failure.
 ///
 /// On a terminal lines can be edited and have a history, which is kept nowhere. Ctrl-D and Ctrl-C close the connection with
-/// 1000; a second Ctrl-C ends at once. Colours are left out where NO_COLOR is set.
+/// 1000; a second Ctrl-C ends at once. Colours are left out where `NO_COLOR` is set.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]

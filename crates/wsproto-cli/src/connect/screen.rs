@@ -19,11 +19,14 @@ pub(crate) struct Screen(Arc<Inner>);
 
 struct Inner {
     /// What shows a line above the one that is being typed, while somebody types.
-    above: Mutex<Option<Box<dyn FnMut(String) -> io::Result<()> + Send>>>,
+    above: Mutex<Option<Show>>,
     /// Whether standard output is a terminal, and standard error.
     terminals: (bool, bool),
     coloured: bool,
 }
+
+/// Shows lines.
+type Show = Box<dyn FnMut(String) -> io::Result<()> + Send>;
 
 impl Screen {
     pub(crate) fn new() -> Self {
@@ -96,7 +99,7 @@ impl Screen {
         if self.0.coloured { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
 
-    fn above(&self) -> MutexGuard<'_, Option<Box<dyn FnMut(String) -> io::Result<()> + Send>>> {
+    fn above(&self) -> MutexGuard<'_, Option<Show>> {
         self.0.above.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
