@@ -1,97 +1,66 @@
 //! `--show-frames`: a transport that shows the frames that pass through it.
 
 use std::fmt::Write as _;
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
-use wsproto_io::blocking::Stream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use wsproto_io::wsproto::frame::{FrameHeader, MAX_HEADER, Mask, Opcode, Rsv};
 
-/// A TCP stream whose frames can be seen.
-#[derive(Debug)]
-pub(crate) struct Tapped {
-    stream: TcpStream,
-    /// What is received, and what is sent.
-    taps: Option<(Mutex<Tap>, Mutex<Tap>)>,
+use crate::connect::screen::Screen;
+
+/// A transport whose frames can be seen.
+pub(crate) struct Tapped<S> {
+    stream: S,
+    taps: Option<Taps>,
 }
 
-impl Tapped {
-    pub(crate) fn new(stream: TcpStream, show: bool) -> Self {
-        let tap = |arrow| Mutex::new(Tap::new(arrow));
-        Self { stream, taps: show.then(|| (tap('<'), tap('>'))) }
-    }
-
-    /// Another handle of the transport.
-    pub(crate) fn handle(&self) -> io::Result<TcpStream> {
-        self.stream.try_clone()
-    }
+struct Taps {
+    screen: Screen,
+    received: Tap,
+    sent: Tap,
 }
 
-fn show(tap: &Mutex<Tap>, bytes: &[u8]) {
-    let mut text = String::new();
-    tap.lock().unwrap_or_else(PoisonError::into_inner).pass(bytes, &mut text);
-    if !text.is_empty() {
-        // Whoever closed standard error does not want to see it.
-        let _ = io::stderr().write_all(text.as_bytes());
+impl<S> Tapped<S> {
+    /// Shows the frames on this screen, if there is one.
+    pub(crate) fn new(stream: S, screen: Option<Screen>) -> Self {
+        let taps = screen.map(|screen| Taps { screen, received: Tap::new('<'), sent: Tap::new('>') });
+        Self { stream, taps }
     }
 }
 
-impl Read for &Tapped {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = (&self.stream).read(buffer)?;
-        if let Some((received, _)) = &self.taps {
-            show(received, &buffer[..n]);
+impl<S: AsyncRead + Unpin> AsyncRead for Tapped<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, space: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Self { stream, taps } = self.get_mut();
+        let before = space.filled().len();
+        let read = Pin::new(stream).poll_read(cx, space);
+        if let (Some(Taps { screen, received, .. }), Poll::Ready(Ok(()))) = (taps, &read) {
+            received.show(&space.filled()[before..], screen);
         }
-        Ok(n)
+        read
     }
 }
 
-impl Write for &Tapped {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let Some((_, sent)) = &self.taps else { return (&self.stream).write(bytes) };
+impl<S: AsyncWrite + Unpin> AsyncWrite for Tapped<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let Self { stream, taps } = self.get_mut();
+        let Some(Taps { screen, sent, .. }) = taps else { return Pin::new(stream).poll_write(cx, bytes) };
         // Shown before it is written: else the answer could be shown before it.
-        let already = std::mem::take(&mut sent.lock().unwrap_or_else(PoisonError::into_inner).ahead);
-        show(sent, bytes.get(already..).unwrap_or_default());
-        let written = (&self.stream).write(bytes);
-        let ahead = already.max(bytes.len()) - written.as_ref().map_or(0, |n| *n);
-        sent.lock().unwrap_or_else(PoisonError::into_inner).ahead = ahead;
+        let already = sent.ahead;
+        sent.show(bytes.get(already..).unwrap_or_default(), screen);
+        let written = Pin::new(stream).poll_write(cx, bytes);
+        let taken = if let Poll::Ready(Ok(n)) = written { n } else { 0 };
+        sent.ahead = already.max(bytes.len()) - taken;
         written
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        (&self.stream).flush()
-    }
-}
-
-impl Read for Tapped {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        (&*self).read(buffer)
-    }
-}
-
-impl Write for Tapped {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        (&*self).write(bytes)
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        (&*self).flush()
-    }
-}
-
-impl Stream for Tapped {
-    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.stream.set_read_timeout(timeout)
-    }
-
-    fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.stream.set_write_timeout(timeout)
-    }
-
-    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.stream.shutdown(how)
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
     }
 }
 
@@ -128,7 +97,16 @@ impl Tap {
         Self { arrow, phase: Phase::Head, ahead: 0, begun: Vec::new() }
     }
 
-    /// Shows the frames whose header and first bytes are complete now.
+    /// Shows the frames that are complete with these bytes.
+    fn show(&mut self, bytes: &[u8], screen: &Screen) {
+        let mut text = String::new();
+        self.pass(bytes, &mut text);
+        if !text.is_empty() {
+            screen.note(&text);
+        }
+    }
+
+    /// Writes the frames whose header and first bytes are complete now.
     fn pass(&mut self, mut bytes: &[u8], text: &mut String) {
         while !bytes.is_empty() {
             match &mut self.phase {

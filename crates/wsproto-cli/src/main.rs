@@ -1,9 +1,11 @@
-//! The command `wsproto`: an echo server and a client for the terminal.
+//! The command `wsproto`: an echo server, a client for the terminal, and a load generator.
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod connect;
 mod frames;
+mod interrupts;
 mod serve;
 
 use std::io::{self, Write as _};
@@ -21,12 +23,14 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Bench(bench::Arguments),
     Serve(serve::Arguments),
     Connect(connect::Arguments),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Connect(arguments) => connect::run(&arguments),
     };

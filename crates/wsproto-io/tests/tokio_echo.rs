@@ -10,7 +10,10 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use wsproto_io::wsproto::CloseCode;
-use wsproto_io::{Client, Error, Message, ServeOptions, Transport, WebSocket, connect, serve};
+use wsproto_io::wsproto::extension::PerMessageDeflate;
+use wsproto_io::{
+    AcceptOptions, Client, ConnectOptions, Error, Message, ServeOptions, Transport, WebSocket, connect, serve,
+};
 
 /// An echo server; its URL, what stops it, and its task.
 async fn echo_server() -> (String, oneshot::Sender<()>, JoinHandle<()>) {
@@ -48,6 +51,27 @@ async fn messages_come_back_and_both_ends_close() {
     assert_eq!((counters.messages_sent, counters.messages_received), (4, 4));
     assert_eq!((counters.pings_sent, counters.queued), (1, 0));
     assert!(counters.round_trip.is_some());
+}
+
+#[tokio::test]
+async fn both_ends_know_what_was_agreed_on() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move {
+        let mut agreed = Vec::new();
+        for _ in 0..2 {
+            let socket = AcceptOptions::new().accept(listener.accept().await.unwrap().0).await.unwrap();
+            agreed.push(socket.extensions().map(str::to_owned));
+        }
+        agreed
+    });
+    let deflate = PerMessageDeflate::new().server_no_context_takeover(true).client_no_context_takeover(true);
+    let compressed = ConnectOptions::new().compression(deflate).connect(&url).await.unwrap();
+    let agreed = compressed.extensions().unwrap();
+    assert!(agreed.starts_with("permessage-deflate; ") && agreed.contains("server_no_context_takeover"), "{agreed}");
+    let plain = ConnectOptions::new().compression(None).connect(&url).await.unwrap();
+    assert_eq!(plain.extensions(), None);
+    assert_eq!(server.await.unwrap(), [Some(agreed.to_owned()), None]);
 }
 
 #[tokio::test]

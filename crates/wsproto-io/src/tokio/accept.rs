@@ -135,7 +135,7 @@ impl AcceptOptions {
         let connection = Connection::server(accepted.extensions, common.limits);
         let times = Times::new(self.keep, common.close_timeout);
         let mut socket = WebSocket::new(stream, connection, common.limits, first, encoding, times);
-        socket.agreed_on(accepted.subprotocol);
+        socket.agreed_on(accepted.subprotocol, &accepted.agreed);
         Ok((socket, handshake))
     }
 

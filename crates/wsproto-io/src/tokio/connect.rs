@@ -209,7 +209,7 @@ impl ConnectOptions {
                     let connection = Connection::client(accepted.extensions, common.limits, random);
                     let times = Times::new(self.keep, common.close_timeout);
                     let mut socket = WebSocket::new(stream, connection, common.limits, first, encoding, times);
-                    socket.agreed_on(accepted.subprotocol);
+                    socket.agreed_on(accepted.subprotocol, &accepted.agreed);
                     return Ok(socket);
                 }
             }

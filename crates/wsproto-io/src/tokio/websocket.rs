@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use wsproto::extension::Params;
 use wsproto::frame::Role;
 use wsproto::{CloseCode, Connection, Limits};
 
@@ -63,6 +64,8 @@ struct Inner<S> {
     incoming: Incoming,
     io: Io<S>,
     subprotocol: Option<String>,
+    /// As text: of the handshake an idle connection keeps what is short.
+    extensions: Option<Box<str>>,
 }
 
 impl<S> WebSocket<S> {
@@ -86,11 +89,16 @@ impl<S> WebSocket<S> {
         let role = connection.receiver.role();
         let (receiver, sender) = connection.split();
         let io = Io::new(stream, Outgoing::new(sender, encoding), role, times);
-        Self { inner: Box::new(Inner { incoming: Incoming::new(receiver, limits, first), io, subprotocol: None }) }
+        let incoming = Incoming::new(receiver, limits, first);
+        Self { inner: Box::new(Inner { incoming, io, subprotocol: None, extensions: None }) }
     }
 
-    pub(super) fn agreed_on(&mut self, subprotocol: Option<String>) {
+    pub(super) fn agreed_on(&mut self, subprotocol: Option<String>, extensions: &[Params]) {
         self.inner.subprotocol = subprotocol;
+        if !extensions.is_empty() {
+            let extensions: Vec<_> = extensions.iter().map(ToString::to_string).collect();
+            self.inner.extensions = Some(extensions.join(", ").into());
+        }
     }
 
     /// How the connection ended: what the peer's Close said, 1005 where it said nothing, 1006 where there was none. `None`
@@ -104,6 +112,13 @@ impl<S> WebSocket<S> {
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.inner.subprotocol.as_deref()
+    }
+
+    /// The extensions that were agreed on, with their parameters, as the server's `Sec-WebSocket-Extensions` has them
+    /// (RFC 6455 §9.1). `None` where there are none, or the handshake [happened elsewhere](Self::from_connection).
+    #[must_use]
+    pub fn extensions(&self) -> Option<&str> {
+        self.inner.extensions.as_deref()
     }
 
     /// Which end this is.
@@ -145,7 +160,7 @@ impl<S> WebSocket<S> {
     /// Two halves for two tasks.
     #[must_use]
     pub fn split(self) -> (Reader<S>, Writer<S>) {
-        let Inner { incoming, io, subprotocol } = *self.inner;
+        let Inner { incoming, io, subprotocol, .. } = *self.inner;
         split::split(incoming, io, subprotocol)
     }
 
