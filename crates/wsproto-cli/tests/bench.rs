@@ -1,6 +1,6 @@
 //! `wsproto bench`: each line of its contract, with the built binary, over loopback.
 
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod support;
 

@@ -1,6 +1,6 @@
 //! The command as a whole.
 
-#![allow(missing_docs)]
+#![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;
 
