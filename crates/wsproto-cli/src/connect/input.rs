@@ -101,9 +101,12 @@ impl Source {
         let mut input = BufReader::with_capacity(64 * 1024, io::stdin());
         loop {
             let mut piece = Vec::new();
-            // A line without an end is input, too.
-            let begun = input.fill_buf().is_ok_and(|bytes| !bytes.is_empty());
-            state.begun.store(begun, Ordering::Release);
+            // A line without an end is input, too. (The end is asked for once: a terminal has it once for each Ctrl-D.)
+            let begun = input.fill_buf().map(|bytes| !bytes.is_empty());
+            state.begun.store(matches!(begun, Ok(true)), Ordering::Release);
+            if matches!(begun, Ok(false)) {
+                return;
+            }
             match input.read_until(b'\n', &mut piece) {
                 Ok(0) => return,
                 Ok(_) => {}

@@ -3,6 +3,8 @@
 #[cfg(unix)]
 mod editor;
 mod input;
+#[cfg(unix)]
+mod line;
 pub(crate) mod opening;
 mod pings;
 pub(crate) mod screen;
@@ -60,7 +62,13 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     // This thread reads from the connection and prints; the other writes, also while nobody takes what is printed.
-    let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let mut builder = runtime::Builder::new_multi_thread();
+    builder.worker_threads(1).enable_all();
+    #[cfg(unix)]
+    if editor::is_possible() {
+        builder.on_thread_start(editor::leave_signals_to_editor);
+    }
+    let runtime = builder.build()?;
     let result = runtime.block_on(session(arguments));
     runtime.shutdown_background();
     result
@@ -68,8 +76,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
 
 async fn session(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let screen = Screen::new();
-    let interrupts = Interrupts::new()?;
-    let socket = open(arguments, &screen).await?;
+    let mut interrupts = Interrupts::new()?;
+    let socket = tokio::select! {
+        socket = open(arguments, &screen) => socket?,
+        () = interrupts.end_at_next() => return Ok(()),
+    };
     let (handle, verbose) = (socket.handle(), arguments.verbose);
     let (mut reader, writer) = socket.split();
 

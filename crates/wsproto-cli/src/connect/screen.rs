@@ -42,14 +42,10 @@ impl Screen {
         *self.above() = Some(Box::new(show));
     }
 
-    /// From here on each line goes where it goes without a line that is being typed. What was shown before is there, but for
-    /// the last line, which may be on its way.
+    /// From here on each line goes where it goes without a line that is being typed.
     #[cfg(unix)]
     pub(super) fn show_plainly(&self) {
-        if let Some(mut show) = self.above().take() {
-            // Up one line, and down again: nothing to be seen.
-            let _ = show("\x1b[A\n".to_owned());
-        }
+        *self.above() = None;
     }
 
     /// Whether somebody types at it.
