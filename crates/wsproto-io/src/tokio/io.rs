@@ -120,6 +120,21 @@ impl<S> Io<S> {
         self.ending == Ending::Over
     }
 
+    /// How much is to be done before the transport has all, a flush counted as one byte.
+    pub(super) fn backlog(&self) -> usize {
+        self.outgoing.queued() + usize::from(self.unflushed)
+    }
+
+    /// Whether what is begun of a message can be finished: it must be, so that a Close can stand behind it.
+    pub(super) fn can_finish(&self) -> bool {
+        self.broken.is_none() && !self.is_over()
+    }
+
+    /// Whether the transport takes nothing any more.
+    pub(super) const fn is_broken(&self) -> bool {
+        self.broken.is_some()
+    }
+
     /// Whether a message can be sent.
     pub(super) fn check_open(&self) -> Result<(), Error> {
         match (&self.closed, self.broken) {
@@ -237,17 +252,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
                 incoming.broken();
                 return self.poll_end(incoming, cx).map(|()| Ok(false));
             }
-            // A peer that goes on sending does not prolong the time for closing.
-            if self.closing.is_some_and(|closing| closing <= Instant::now()) {
+            if self.is_late() {
                 incoming.broken();
-                self.abandon();
-                return Poll::Ready(Err(Error::Timeout(Timeout::Close)));
+                return Poll::Ready(Err(self.give_up_closing()));
             }
+            self.pulse.resume();
             if let Poll::Ready(read) = self.poll_fill(incoming, cx) {
                 return Poll::Ready(read.map(|()| true));
             }
             ready!(self.poll_clock(incoming, cx))?;
         }
+    }
+
+    /// Whether the time for closing has run out: a peer that goes on sending does not prolong it.
+    fn is_late(&self) -> bool {
+        self.closing.is_some_and(|closing| closing <= Instant::now())
+    }
+
+    fn give_up_closing(&mut self) -> Error {
+        self.abandon();
+        Error::Timeout(Timeout::Close)
+    }
+
+    /// Looks at the time for closing alone. Ready where it ran out.
+    fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let Some(closing) = self.closing else { return Poll::Pending };
+        ready!(self.timer.poll_at(closing, cx));
+        Poll::Ready(Err(self.give_up_closing()))
     }
 
     /// Writes until at most this many bytes wait, and flushes.
@@ -402,14 +433,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
 
     /// What is done while the transport takes nothing. Ready where something was queued, or the connection has ended.
     fn poll_meanwhile(&mut self, incoming: Option<&mut Incoming>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let Some(incoming) = incoming else { return Poll::Pending };
+        let Some(incoming) = incoming else { return self.poll_closing(cx) };
         loop {
             self.look_ahead(incoming);
+            if self.closed.is_some() && self.outgoing.is_in_frame() {
+                // Our Close cannot leave before the end of the frame that is in progress.
+                self.closing.get_or_insert_with(|| deadline(self.close_timeout));
+                return self.poll_closing(cx);
+            }
             self.check_open()?;
+            if self.is_late() {
+                incoming.broken();
+                return Poll::Ready(Err(self.give_up_closing()));
+            }
             if incoming.has_unread() {
                 // The answer to our Ping may be behind the message that nobody takes.
                 self.pulse.pause();
-                return Poll::Pending;
+                let late = ready!(self.poll_closing(cx));
+                incoming.broken();
+                return Poll::Ready(late);
             }
             self.pulse.resume();
             match self.poll_fill(incoming, cx) {
@@ -445,14 +487,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
                 Ending::Open => self.ending = Ending::Writing,
                 Ending::Writing => {
                     let mut said = self.poll_write(0, cx).map(|_| ());
+                    if self.broken.is_none() && !self.outgoing.is_settled() {
+                        said = Poll::Pending; // the other half is in the middle of a frame, and our Close behind it
+                    }
                     if said.is_ready() && !waits {
                         // "a server [...] SHOULD initiate a TCP Close immediately" (RFC 6455 §7.1.1).
                         said = Pin::new(&mut self.stream).poll_shutdown(cx).map(|_| ());
                     }
                     if said.is_ready() {
                         let until = if waits { closing } else { closing.min(deadline(LINGER)) };
-                        let bytes = if waits { usize::MAX } else { LINGER_BYTES };
-                        self.ending = Ending::Draining { until, bytes };
+                        self.ending = Ending::Draining { until, bytes: LINGER_BYTES };
                     } else {
                         ready!(self.timer.poll_at(closing, cx));
                         self.abandon();
@@ -477,12 +521,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
         if self.ending != Ending::Over {
             // The reader may be busy with messages: the Close leaves all the same, and its time runs.
             let _ = self.poll_write(0, cx);
-            if let Some(closing) = self.closing {
-                ready!(self.timer.poll_at(closing, cx));
-                self.abandon();
-                return Poll::Ready(Err(Error::Timeout(Timeout::Close)));
-            }
-            return Poll::Pending;
+            self.closing.get_or_insert_with(|| deadline(self.close_timeout));
+            return self.poll_closing(cx);
         }
         match &self.closed {
             Some(closed) if closed.code == 1006 => Poll::Ready(Err(Error::Closed(closed.clone()))),

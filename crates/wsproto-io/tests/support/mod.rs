@@ -9,6 +9,7 @@ use std::io::{self, Read, Write};
 use wsproto::{Connection, Extensions, Limits};
 use wsproto_io::blocking::{Untimed, WebSocket};
 
+#[allow(unused_imports)]
 pub use peer::{REQUEST, client, encode, frames};
 
 /// What comes after the last byte.

@@ -50,3 +50,13 @@ pub async fn accepted(wire: &Wire) -> WebSocket<Wire> {
     drop(state);
     socket
 }
+
+/// What was written is whole frames, to the last byte.
+pub fn assert_whole(wire: &Wire) {
+    let mut again = Vec::new();
+    for (header, payload) in frames(&wire.written()) {
+        header.encode(&mut again);
+        again.extend_from_slice(&payload);
+    }
+    assert!(again == wire.written());
+}

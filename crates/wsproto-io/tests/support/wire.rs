@@ -106,6 +106,7 @@ impl Wire {
         self
     }
 
+    /// (One guard at a time: two in one statement wait for each other.)
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap()
     }
@@ -142,6 +143,16 @@ impl Wire {
 
     pub fn writes(&self) -> usize {
         self.state().writes
+    }
+
+    pub fn flushes(&self) -> usize {
+        self.state().flushes
+    }
+
+    /// Whether all input was read.
+    pub fn is_read(&self) -> bool {
+        let state = self.state();
+        state.read == state.input.len()
     }
 
     pub fn polls(&self) -> usize {
