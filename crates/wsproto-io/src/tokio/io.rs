@@ -57,6 +57,8 @@ pub(super) struct Io<S> {
     choked: bool,
     /// Whether a Ping waits for the end of a frame.
     ping_owed: bool,
+    /// Whether nobody takes messages any more: they are thrown away.
+    pub(super) discards: bool,
 }
 
 /// How far the end of the transport is, after the end of the WebSocket.
@@ -107,6 +109,7 @@ impl<S> Io<S> {
             unflushed: false,
             choked: false,
             ping_owed: false,
+            discards: false,
         }
     }
 
@@ -463,12 +466,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
 
     /// Takes the events in front of the next message.
     fn look_ahead(&mut self, incoming: &mut Incoming) {
-        if incoming.holds_message() {
+        if incoming.holds_message() && !self.discards {
             return;
         }
         let mut events = incoming.events();
         loop {
             match events.next() {
+                Ok(Some((Event::Message(_), _))) if self.discards => {}
                 Ok(Some((Event::Message(piece), _))) => return events.hold(piece),
                 Ok(Some((event, reply))) => self.heard(&event, reply),
                 Ok(None) => return,
