@@ -405,6 +405,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
     ) -> Poll<Result<(), Error>> {
         self.choked |= self.outgoing.is_full();
         if !self.choked {
+            // One who only sends, and never waits, learns of it, too.
+            if self.handle.is_asked() {
+                self.heed(cx);
+                let _ = self.poll_write(0, cx);
+            }
             return Poll::Ready(Ok(()));
         }
         self.heed(cx);
