@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::coop;
 use tokio::time::Instant;
 use wsproto::frame::Role;
 use wsproto::keepalive::Action;
@@ -80,7 +81,7 @@ enum Ending {
 /// (A transport that is closed with unread bytes in it may destroy what was sent.)
 const LINGER: Duration = Duration::from_secs(1);
 
-/// How much is read and thrown away for that, in bytes.
+/// How much is read and thrown away for that, at either end, in bytes.
 const LINGER_BYTES: usize = 256 * 1024;
 
 /// Where no deadline is to be reached: a time far away that can still be added to.
@@ -312,6 +313,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
         if self.unflushed {
             match ready!(Pin::new(&mut self.stream).poll_flush(cx)) {
                 Ok(()) => self.unflushed = false,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 Err(error) => return Poll::Ready(Err(self.break_down(error))),
             }
         }
@@ -329,21 +334,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
         Error::from(error)
     }
 
-    /// One read, into a buffer that the thread lends.
-    fn poll_fill(&mut self, incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    /// One read, into a buffer that the thread lends: how many bytes it gave, 0 at the end. A transport that is always
+    /// ready, as none of tokio's is, does not keep the thread from other tasks.
+    fn poll_read(&mut self, incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let budget = ready!(coop::poll_proceed(cx));
         let mut buffer = incoming.lend();
         let mut space = ReadBuf::new(&mut buffer);
         let read = Pin::new(&mut self.stream).poll_read(cx, &mut space);
         let n = space.filled().len();
         incoming.received(buffer, n);
-        match ready!(read) {
-            Ok(()) if n > 0 => {
-                self.pulse.received();
-                self.handle.bytes_received(n);
-            }
+        let read = ready!(read);
+        budget.made_progress();
+        match read {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 cx.waker().wake_by_ref();
-                return Poll::Pending;
+                Poll::Pending
+            }
+            read => Poll::Ready(read.map(|()| n)),
+        }
+    }
+
+    /// One read, for the application.
+    fn poll_fill(&mut self, incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        match ready!(self.poll_read(incoming, cx)) {
+            Ok(n) if n > 0 => {
+                self.pulse.received();
+                self.handle.bytes_received(n);
             }
             // TLS says so where its own closing message is missing.
             Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
@@ -541,14 +557,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
 
     /// Reads and throws away. What is left of `bytes`; `None` at the end.
     fn poll_drain(&mut self, incoming: &mut Incoming, bytes: usize, cx: &mut Context<'_>) -> Poll<Option<usize>> {
-        let mut buffer = incoming.lend();
-        let mut space = ReadBuf::new(&mut buffer);
-        let read = Pin::new(&mut self.stream).poll_read(cx, &mut space);
-        let n = space.filled().len();
-        incoming.received(buffer, 0);
-        match ready!(read) {
-            Ok(()) if n > 0 => Poll::Ready(bytes.checked_sub(n)),
+        match ready!(self.poll_read(incoming, cx)) {
+            Ok(n) if n > 0 => {
+                incoming.throw_away();
+                Poll::Ready(bytes.checked_sub(n))
+            }
             _ => Poll::Ready(None),
         }
+    }
+}
+
+impl<S> Drop for Io<S> {
+    fn drop(&mut self) {
+        self.handle.forget();
     }
 }
