@@ -202,11 +202,7 @@ async fn a_close_is_answered_at_once_with_its_own_code() {
 
 #[tokio::test(start_paused = true)]
 async fn the_peer_is_told_what_it_broke() {
-    for (bytes, code) in [
-        (&b"\x83\x80\0\0\0\0"[..], 1002),
-        (b"\x81\x05hello", 1002),
-        (b"\x81\x81\0\0\0\0\xff", 1007),
-    ] {
+    for (bytes, code) in [(&b"\x83\x80\0\0\0\0"[..], 1002), (b"\x81\x05hello", 1002), (b"\x81\x81\0\0\0\0\xff", 1007)] {
         let wire = Wire::new([&encode([Message::text("ok")]), bytes].concat(), End::Fin);
         let mut socket = server(&wire);
         assert_eq!(socket.recv().await.unwrap(), Some(Owned::Text("ok".into())));
@@ -296,7 +292,11 @@ async fn t11_both_sides_only_write_and_a_timeout_gives_the_message_back() {
     let work = |mut socket: wsproto_io::WebSocket<tokio::net::TcpStream>, stuck: tokio::sync::watch::Sender<i32>| async move {
         let mut sent = 0_usize;
         while timeout(Duration::from_millis(300), socket.ready()).await.is_ok_and(|ready| ready.is_ok()) {
-            poll_once(&mut Box::pin(socket.feed(vec![sent as u8; 60_000]))).map(Result::unwrap).is_ready().then_some(()).unwrap();
+            poll_once(&mut Box::pin(socket.feed(vec![sent as u8; 60_000])))
+                .map(Result::unwrap)
+                .is_ready()
+                .then_some(())
+                .unwrap();
             sent += 1;
         }
         stuck.send_modify(|count| *count += 1);
@@ -309,7 +309,10 @@ async fn t11_both_sides_only_write_and_a_timeout_gives_the_message_back() {
     let read = async |socket: &mut wsproto_io::WebSocket<_>, count: usize| {
         for i in 0..count {
             let message = timeout(PATIENCE, socket.recv()).await.unwrap().unwrap().unwrap();
-            assert!(message.as_bytes().iter().all(|byte| usize::from(*byte) == i % 256) && message.as_bytes().len() == 60_000);
+            assert!(
+                message.as_bytes().iter().all(|byte| usize::from(*byte) == i % 256)
+                    && message.as_bytes().len() == 60_000
+            );
         }
     };
     tokio::join!(read(&mut client, sent_back), read(&mut server, sent));
@@ -329,7 +332,10 @@ async fn t11_both_sides_write_and_read_in_two_tasks() {
         let reading = tokio::spawn(async move {
             let mut count = 0;
             while let Some(message) = reader.recv().await.unwrap() {
-                assert!(message.as_bytes().len() == LONG && message.as_bytes().iter().all(|byte| usize::from(*byte) == count));
+                assert!(
+                    message.as_bytes().len() == LONG
+                        && message.as_bytes().iter().all(|byte| usize::from(*byte) == count)
+                );
                 count += 1;
             }
             count

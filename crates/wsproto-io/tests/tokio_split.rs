@@ -12,6 +12,7 @@ use support::polls::poll_with;
 use support::{Counted, End, PATIENCE, Wire, encode, frames, server};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use wsproto::frame::Opcode;
 use wsproto::{CloseCode, CloseFrame, Message, Ping};
@@ -30,8 +31,7 @@ async fn a_writer_learns_what_the_transport_took_from_its_reader() {
             writer.feed(vec![7; 60_000]).await.unwrap();
         }
         let (wakes, waker) = Counted::new();
-        let mut writing =
-            Box::pin(async { if full { writer.ready().await } else { writer.flush().await } });
+        let mut writing = Box::pin(async { if full { writer.ready().await } else { writer.flush().await } });
         assert!(poll_with(&mut writing, &waker).is_pending());
         let before = wakes.wakes();
         wire.state().room = usize::MAX;
@@ -165,7 +165,10 @@ async fn receive_all<S: AsyncRead + AsyncWrite + Unpin>(reader: &mut Reader<S>, 
     for i in 0..count {
         let message = reader.recv().await.unwrap().unwrap();
         let len = lens.len();
-        assert!(message.as_bytes().len() == len && message.as_bytes().iter().all(|byte| *byte == i as u8), "message {i}");
+        assert!(
+            message.as_bytes().len() == len && message.as_bytes().iter().all(|byte| *byte == i as u8),
+            "message {i}"
+        );
     }
 }
 
@@ -176,35 +179,26 @@ async fn stress<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(ends: [WebSo
             send_all(&mut writer, count).await;
             writer
         });
+        let (all, has_all) = oneshot::channel();
+        // It goes on until the end: the Pongs of the other end want to be read, too.
         let reading = tokio::spawn(async move {
             receive_all(&mut reader, count).await;
-            reader
+            all.send(()).unwrap();
+            reader.recv().await
         });
-        (reading, writing)
+        (reading, has_all, writing)
     };
-    let tasks = ends.map(work);
-    let mut halves = Vec::new();
-    for (reading, writing) in tasks {
-        // A lost wake shows as this timeout: the last bytes are fed, and a reader writes them.
-        let writer = timeout(PATIENCE, writing).await.expect("a writer sleeps").unwrap();
-        halves.push((reading, writer));
+    let [(reading, has_all, writing), (far_reading, far_has_all, far_writing)] = ends.map(work);
+    // A lost wake shows as one of these timeouts: the last bytes are fed, and a reader writes them.
+    let mut writer = timeout(PATIENCE, writing).await.expect("a writer sleeps").unwrap();
+    let far_writer = timeout(PATIENCE, far_writing).await.expect("a writer sleeps").unwrap();
+    timeout(PATIENCE, has_all).await.expect("a reader sleeps").unwrap();
+    timeout(PATIENCE, far_has_all).await.expect("a reader sleeps").unwrap();
+    timeout(PATIENCE, writer.close(CloseCode::NORMAL, "")).await.unwrap().unwrap();
+    for reading in [reading, far_reading] {
+        assert!(matches!(timeout(PATIENCE, reading).await.unwrap().unwrap(), Ok(None)));
     }
-    let mut readers = Vec::new();
-    let mut writers = Vec::new();
-    for (reading, mut writer) in halves {
-        writer.flush().await.unwrap();
-        writers.push(writer);
-        readers.push(reading);
-    }
-    let mut closing = Vec::new();
-    for reading in readers {
-        let mut reader = timeout(PATIENCE, reading).await.expect("a reader sleeps").unwrap();
-        closing.push(tokio::spawn(async move { reader.recv().await }));
-    }
-    timeout(PATIENCE, writers[0].close(CloseCode::NORMAL, "")).await.unwrap().unwrap();
-    for end in closing {
-        assert!(matches!(end.await.unwrap(), Ok(None)));
-    }
+    drop(far_writer);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -217,10 +211,10 @@ async fn four_threads_and_many_messages_both_ways() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn four_threads_and_many_waits() {
     let (near, far) = tokio::io::duplex(61);
-    let (client, server) = tokio::join!(
-        async { ConnectOptions::new().connect_on("ws://localhost/", near).await.unwrap() },
-        async { AcceptOptions::new().accept(far).await.unwrap() }
-    );
+    let (client, server) =
+        tokio::join!(async { ConnectOptions::new().connect_on("ws://localhost/", near).await.unwrap() }, async {
+            AcceptOptions::new().accept(far).await.unwrap()
+        });
     stress([client, server], 1_000).await;
 }
 
