@@ -1,7 +1,7 @@
 //! What is left of a connection when it has ended: nothing. One test only, since it counts for the whole process.
 
 #![cfg(feature = "tokio")]
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 #[path = "support/tokio.rs"]
 mod support;

@@ -1,7 +1,7 @@
 //! Keepalive and deadlines on tokio, by a clock that the tests move.
 
 #![cfg(feature = "tokio")]
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 #[path = "support/tokio.rs"]
 mod support;

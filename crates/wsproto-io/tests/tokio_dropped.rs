@@ -1,7 +1,7 @@
 //! Futures that are dropped, at every await.
 
 #![cfg(feature = "tokio")]
-#![allow(clippy::unwrap_used, clippy::panic, clippy::cast_possible_truncation, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::cast_possible_truncation, missing_docs)]
 
 #[path = "support/tokio.rs"]
 mod support;

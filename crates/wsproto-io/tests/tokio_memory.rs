@@ -1,7 +1,7 @@
 //! What a connection on tokio holds while it is idle, counted.
 
 #![cfg(feature = "tokio")]
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 #[path = "support/tokio.rs"]
 mod support;

@@ -1,7 +1,7 @@
 //! Peers that have stopped, or that never stop: what they cost, and how long closing lasts.
 
 #![cfg(feature = "tokio")]
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 #[path = "support/tokio.rs"]
 mod support;
@@ -248,7 +248,7 @@ async fn t14_a_peer_that_never_ends_the_transport_is_waited_for_with_a_bound() {
         let begun = Instant::now();
         assert_eq!(timeout(FOR_EVER, socket.recv()).await.unwrap().unwrap(), None);
         assert_eq!(begun.elapsed(), most);
-        assert_eq!(wire.state().shutdowns > 0, true);
+        assert!(wire.state().shutdowns > 0);
         assert_eq!(socket.closed().unwrap().code, 1000);
     }
 }

@@ -41,10 +41,10 @@ mod tests {
         let begun = Instant::now();
         let at = |seconds| begun + Duration::from_secs(seconds);
         let mut timer = Timer::default();
-        poll_fn(|cx| Poll::Ready(assert!(timer.poll_at(at(10), cx).is_pending()))).await;
+        assert!(poll_fn(|cx| Poll::Ready(timer.poll_at(at(10), cx).is_pending())).await);
         poll_fn(|cx| timer.poll_at(at(20), cx)).await; // wakes at 10 s, and goes on
         assert_eq!(begun.elapsed().as_secs(), 20);
-        poll_fn(|cx| Poll::Ready(assert!(timer.poll_at(at(90), cx).is_pending()))).await;
+        assert!(poll_fn(|cx| Poll::Ready(timer.poll_at(at(90), cx).is_pending())).await);
         poll_fn(|cx| timer.poll_at(at(30), cx)).await;
         assert_eq!(begun.elapsed().as_secs(), 30);
         poll_fn(|cx| timer.poll_at(at(30), cx)).await; // again, at once
