@@ -104,6 +104,12 @@ impl Incoming {
         self.marks = Marks { start: 0, end: n, exhausted: false };
     }
 
+    /// Throws away what was read.
+    pub(crate) fn throw_away(&mut self) {
+        self.marks.exhausted = true;
+        self.give_back();
+    }
+
     /// Gives the buffer back to the thread, where all is taken from it.
     pub(crate) fn give_back(&mut self) {
         if self.marks.exhausted {

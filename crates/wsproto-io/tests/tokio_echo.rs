@@ -1,7 +1,7 @@
 //! A client and a server on tokio, as the documentation has them.
 
 #![cfg(feature = "tokio")]
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::time::Duration;
 

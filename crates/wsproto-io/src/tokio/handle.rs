@@ -1,7 +1,7 @@
 //! What any task can do with a connection: read its counters, and ask it to close.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
@@ -35,6 +35,8 @@ struct Inner {
     /// In nanoseconds, plus one; 0: none yet.
     round_trip: AtomicU64,
     request: Mutex<Request>,
+    /// Whether there is one: to be seen without the lock.
+    is_asked: AtomicBool,
 }
 
 #[derive(Default)]
@@ -89,14 +91,15 @@ impl Handle {
     }
 
     /// Asks the connection to send a Close (RFC 6455 §7.1.2), and does not wait. The task that has the connection goes on
-    /// receiving until the peer's Close; it cannot send any more. It sees to this when it next waits in the connection, or at
-    /// once where it does. The first request counts.
+    /// receiving until the peer's Close; it cannot send any more. It sees to this when it next sends or waits in the
+    /// connection, or at once where it waits there. The first request counts.
     ///
     /// A reason of more than 123 bytes is cut.
     pub fn close(&self, code: CloseCode, reason: &str) {
         let mut request = self.request();
         if request.close.is_none() {
             request.close = Some((code, reason.to_owned()));
+            self.0.is_asked.store(true, Relaxed);
             if let Some(waker) = request.waker.take() {
                 drop(request);
                 waker.wake();
@@ -111,6 +114,16 @@ impl Handle {
             request.waker = Some(waker.clone());
         }
         request.close.clone()
+    }
+
+    /// Whether something is asked for.
+    pub(super) fn is_asked(&self) -> bool {
+        self.0.is_asked.load(Relaxed)
+    }
+
+    /// The connection is gone: there is nobody to be woken.
+    pub(super) fn forget(&self) {
+        self.request().waker = None;
     }
 
     fn request(&self) -> MutexGuard<'_, Request> {

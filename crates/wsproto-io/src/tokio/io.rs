@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::coop;
 use tokio::time::Instant;
 use wsproto::frame::Role;
 use wsproto::keepalive::Action;
@@ -57,6 +58,8 @@ pub(super) struct Io<S> {
     choked: bool,
     /// Whether a Ping waits for the end of a frame.
     ping_owed: bool,
+    /// Whether nobody takes messages any more: they are thrown away.
+    pub(super) discards: bool,
 }
 
 /// How far the end of the transport is, after the end of the WebSocket.
@@ -78,7 +81,7 @@ enum Ending {
 /// (A transport that is closed with unread bytes in it may destroy what was sent.)
 const LINGER: Duration = Duration::from_secs(1);
 
-/// How much is read and thrown away for that, in bytes.
+/// How much is read and thrown away for that, at either end, in bytes.
 const LINGER_BYTES: usize = 256 * 1024;
 
 /// Where no deadline is to be reached: a time far away that can still be added to.
@@ -107,6 +110,7 @@ impl<S> Io<S> {
             unflushed: false,
             choked: false,
             ping_owed: false,
+            discards: false,
         }
     }
 
@@ -118,6 +122,21 @@ impl<S> Io<S> {
     /// Whether nothing is left to do.
     pub(super) fn is_over(&self) -> bool {
         self.ending == Ending::Over
+    }
+
+    /// How much is to be done before the transport has all, a flush counted as one byte.
+    pub(super) fn backlog(&self) -> usize {
+        self.outgoing.queued() + usize::from(self.unflushed)
+    }
+
+    /// Whether what is begun of a message can be finished: it must be, so that a Close can stand behind it.
+    pub(super) fn can_finish(&self) -> bool {
+        self.broken.is_none() && !self.is_over()
+    }
+
+    /// Whether the transport takes nothing any more.
+    pub(super) const fn is_broken(&self) -> bool {
+        self.broken.is_some()
     }
 
     /// Whether a message can be sent.
@@ -237,17 +256,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
                 incoming.broken();
                 return self.poll_end(incoming, cx).map(|()| Ok(false));
             }
-            // A peer that goes on sending does not prolong the time for closing.
-            if self.closing.is_some_and(|closing| closing <= Instant::now()) {
+            if self.is_late() {
                 incoming.broken();
-                self.abandon();
-                return Poll::Ready(Err(Error::Timeout(Timeout::Close)));
+                return Poll::Ready(Err(self.give_up_closing()));
             }
+            self.pulse.resume();
             if let Poll::Ready(read) = self.poll_fill(incoming, cx) {
                 return Poll::Ready(read.map(|()| true));
             }
             ready!(self.poll_clock(incoming, cx))?;
         }
+    }
+
+    /// Whether the time for closing has run out: a peer that goes on sending does not prolong it.
+    fn is_late(&self) -> bool {
+        self.closing.is_some_and(|closing| closing <= Instant::now())
+    }
+
+    fn give_up_closing(&mut self) -> Error {
+        self.abandon();
+        Error::Timeout(Timeout::Close)
+    }
+
+    /// Looks at the time for closing alone. Ready where it ran out.
+    fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let Some(closing) = self.closing else { return Poll::Pending };
+        ready!(self.timer.poll_at(closing, cx));
+        Poll::Ready(Err(self.give_up_closing()))
     }
 
     /// Writes until at most this many bytes wait, and flushes.
@@ -278,6 +313,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
         if self.unflushed {
             match ready!(Pin::new(&mut self.stream).poll_flush(cx)) {
                 Ok(()) => self.unflushed = false,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 Err(error) => return Poll::Ready(Err(self.break_down(error))),
             }
         }
@@ -295,21 +334,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
         Error::from(error)
     }
 
-    /// One read, into a buffer that the thread lends.
-    fn poll_fill(&mut self, incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    /// One read, into a buffer that the thread lends: how many bytes it gave, 0 at the end. A transport that is always
+    /// ready, as none of tokio's is, does not keep the thread from other tasks.
+    fn poll_read(&mut self, incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let budget = ready!(coop::poll_proceed(cx));
         let mut buffer = incoming.lend();
         let mut space = ReadBuf::new(&mut buffer);
         let read = Pin::new(&mut self.stream).poll_read(cx, &mut space);
         let n = space.filled().len();
         incoming.received(buffer, n);
-        match ready!(read) {
-            Ok(()) if n > 0 => {
-                self.pulse.received();
-                self.handle.bytes_received(n);
-            }
+        let read = ready!(read);
+        budget.made_progress();
+        match read {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 cx.waker().wake_by_ref();
-                return Poll::Pending;
+                Poll::Pending
+            }
+            read => Poll::Ready(read.map(|()| n)),
+        }
+    }
+
+    /// One read, for the application.
+    fn poll_fill(&mut self, incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        match ready!(self.poll_read(incoming, cx)) {
+            Ok(n) if n > 0 => {
+                self.pulse.received();
+                self.handle.bytes_received(n);
             }
             // TLS says so where its own closing message is missing.
             Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
@@ -372,6 +422,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
     ) -> Poll<Result<(), Error>> {
         self.choked |= self.outgoing.is_full();
         if !self.choked {
+            // One who only sends, and never waits, learns of it, too.
+            if self.handle.is_asked() {
+                self.heed(cx);
+                let _ = self.poll_write(0, cx);
+            }
             return Poll::Ready(Ok(()));
         }
         self.heed(cx);
@@ -403,14 +458,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
 
     /// What is done while the transport takes nothing. Ready where something was queued, or the connection has ended.
     fn poll_meanwhile(&mut self, incoming: Option<&mut Incoming>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let Some(incoming) = incoming else { return Poll::Pending };
+        let Some(incoming) = incoming else { return self.poll_closing(cx) };
         loop {
             self.look_ahead(incoming);
+            if self.closed.is_some() && self.outgoing.is_in_frame() {
+                // Our Close cannot leave before the end of the frame that is in progress.
+                self.closing.get_or_insert_with(|| deadline(self.close_timeout));
+                return self.poll_closing(cx);
+            }
             self.check_open()?;
+            if self.is_late() {
+                incoming.broken();
+                return Poll::Ready(Err(self.give_up_closing()));
+            }
             if incoming.has_unread() {
                 // The answer to our Ping may be behind the message that nobody takes.
                 self.pulse.pause();
-                return Poll::Pending;
+                let late = ready!(self.poll_closing(cx));
+                incoming.broken();
+                return Poll::Ready(late);
             }
             self.pulse.resume();
             match self.poll_fill(incoming, cx) {
@@ -422,12 +488,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
 
     /// Takes the events in front of the next message.
     fn look_ahead(&mut self, incoming: &mut Incoming) {
-        if incoming.holds_message() {
+        if incoming.holds_message() && !self.discards {
             return;
         }
         let mut events = incoming.events();
         loop {
             match events.next() {
+                Ok(Some((Event::Message(_), _))) if self.discards => {}
                 Ok(Some((Event::Message(piece), _))) => return events.hold(piece),
                 Ok(Some((event, reply))) => self.heard(&event, reply),
                 Ok(None) => return,
@@ -446,14 +513,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
                 Ending::Open => self.ending = Ending::Writing,
                 Ending::Writing => {
                     let mut said = self.poll_write(0, cx).map(|_| ());
+                    if self.broken.is_none() && !self.outgoing.is_settled() {
+                        said = Poll::Pending; // the other half is in the middle of a frame, and our Close behind it
+                    }
                     if said.is_ready() && !waits {
                         // "a server [...] SHOULD initiate a TCP Close immediately" (RFC 6455 §7.1.1).
                         said = Pin::new(&mut self.stream).poll_shutdown(cx).map(|_| ());
                     }
                     if said.is_ready() {
                         let until = if waits { closing } else { closing.min(deadline(LINGER)) };
-                        let bytes = if waits { usize::MAX } else { LINGER_BYTES };
-                        self.ending = Ending::Draining { until, bytes };
+                        self.ending = Ending::Draining { until, bytes: LINGER_BYTES };
                     } else {
                         ready!(self.timer.poll_at(closing, cx));
                         self.abandon();
@@ -478,12 +547,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
         if self.ending != Ending::Over {
             // The reader may be busy with messages: the Close leaves all the same, and its time runs.
             let _ = self.poll_write(0, cx);
-            if let Some(closing) = self.closing {
-                ready!(self.timer.poll_at(closing, cx));
-                self.abandon();
-                return Poll::Ready(Err(Error::Timeout(Timeout::Close)));
-            }
-            return Poll::Pending;
+            self.closing.get_or_insert_with(|| deadline(self.close_timeout));
+            return self.poll_closing(cx);
         }
         match &self.closed {
             Some(closed) if closed.code == 1006 => Poll::Ready(Err(Error::Closed(closed.clone()))),
@@ -493,14 +558,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
 
     /// Reads and throws away. What is left of `bytes`; `None` at the end.
     fn poll_drain(&mut self, incoming: &mut Incoming, bytes: usize, cx: &mut Context<'_>) -> Poll<Option<usize>> {
-        let mut buffer = incoming.lend();
-        let mut space = ReadBuf::new(&mut buffer);
-        let read = Pin::new(&mut self.stream).poll_read(cx, &mut space);
-        let n = space.filled().len();
-        incoming.received(buffer, 0);
-        match ready!(read) {
-            Ok(()) if n > 0 => Poll::Ready(bytes.checked_sub(n)),
+        match ready!(self.poll_read(incoming, cx)) {
+            Ok(n) if n > 0 => {
+                incoming.throw_away();
+                Poll::Ready(bytes.checked_sub(n))
+            }
             _ => Poll::Ready(None),
         }
+    }
+}
+
+impl<S> Drop for Io<S> {
+    fn drop(&mut self) {
+        self.handle.forget();
     }
 }

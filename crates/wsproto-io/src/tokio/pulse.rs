@@ -26,6 +26,8 @@ pub(super) struct Pulse {
     /// In the order in which they were sent.
     in_flight: VecDeque<Flight>,
     round_trip: Option<Duration>,
+    /// Whether we do not read.
+    paused: bool,
 }
 
 /// A Ping whose Pong is waited for.
@@ -54,6 +56,7 @@ impl Pulse {
             number: 0,
             in_flight: VecDeque::new(),
             round_trip: None,
+            paused: false,
         }
     }
 
@@ -106,6 +109,7 @@ impl Pulse {
 
     /// We stop reading: what the peer says now, we do not hear.
     pub(super) fn pause(&mut self) {
+        self.paused = true;
         if let Some(keepalive) = &mut self.keepalive {
             keepalive.pause(self.begun.elapsed());
         }
@@ -113,8 +117,10 @@ impl Pulse {
 
     /// We read again.
     pub(super) fn resume(&mut self) {
-        if let Some(keepalive) = &mut self.keepalive {
-            keepalive.resume(self.begun.elapsed());
+        if std::mem::take(&mut self.paused) {
+            if let Some(keepalive) = &mut self.keepalive {
+                keepalive.resume(self.begun.elapsed());
+            }
         }
     }
 

@@ -21,15 +21,24 @@ pub(super) fn poll_message<S: AsyncRead + AsyncWrite + Unpin>(
     cx: &mut Context<'_>,
 ) -> Poll<Result<Option<Message>, Error>> {
     let budget = ready!(coop::poll_proceed(cx));
+    let message = ready!(poll_next_message(incoming, &mut side, cx));
+    budget.made_progress();
+    Poll::Ready(message)
+}
+
+fn poll_next_message<S: AsyncRead + AsyncWrite + Unpin>(
+    incoming: &mut Incoming,
+    side: &mut Side<'_, S>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Option<Message>, Error>> {
     loop {
         if incoming.has_unread() {
             let mut batch = Batch::new(incoming.events(), side.reborrow());
             if let Some(data) = batch.message() {
-                budget.made_progress();
                 return Poll::Ready(Ok(Some(data.into())));
             }
         }
-        if !ready!(poll_read(incoming, &mut side, cx))? {
+        if !ready!(poll_read(incoming, side, cx))? {
             return Poll::Ready(end(incoming).map(|()| None));
         }
     }

@@ -100,7 +100,7 @@ impl<S> Drop for Sending<'_, '_, S> {
             return;
         }
         side.with(|io, _| {
-            if io.check_open().is_ok() {
+            if io.can_finish() {
                 while !encoding.as_ref().is_none_or(Encoding::is_finished) && step(io, message, encoding).is_ok() {}
             }
         });

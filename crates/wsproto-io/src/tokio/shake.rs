@@ -23,7 +23,10 @@ pub(super) async fn read<S: AsyncRead + Unpin, R>(stream: &mut S, mut take: impl
             _ => None,
         };
         lend::return_read_buffer(buffer);
-        ready!(read)?;
+        match ready!(read) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => cx.waker().wake_by_ref(),
+            read => read?,
+        }
         taken.map_or(Poll::Pending, |taken| Poll::Ready(Ok(taken)))
     })
     .await
@@ -32,12 +35,19 @@ pub(super) async fn read<S: AsyncRead + Unpin, R>(stream: &mut S, mut take: impl
 /// Writes all, and flushes.
 pub(super) async fn write_all<S: AsyncWrite + Unpin>(stream: &mut S, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
-        match poll_fn(|cx| Pin::new(&mut *stream).poll_write(cx, bytes)).await? {
-            0 => return Err(io::ErrorKind::WriteZero.into()),
-            n => bytes = &bytes[n..],
+        match poll_fn(|cx| Pin::new(&mut *stream).poll_write(cx, bytes)).await {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => bytes = &bytes[n..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
-    poll_fn(|cx| Pin::new(&mut *stream).poll_flush(cx)).await
+    loop {
+        match poll_fn(|cx| Pin::new(&mut *stream).poll_flush(cx)).await {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            flushed => return flushed,
+        }
+    }
 }
 
 /// How much of what a peer still sends is read and thrown away, in bytes.

@@ -5,6 +5,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use super::io::Io;
 use crate::incoming::Incoming;
+use crate::outgoing::LOW;
 
 /// The way to the transport.
 #[derive(Debug)]
@@ -88,11 +89,17 @@ impl<S> Shared<S> {
 
     pub(super) fn with<R>(&self, half: Half, work: impl FnOnce(&mut Locked<S>, &mut Context<'_>) -> R) -> R {
         let mut locked = self.lock();
-        let before = (locked.io.closed().is_some(), locked.io.is_over());
+        let ends = |io: &Io<S>| (io.closed().is_some(), io.is_over(), io.is_broken());
+        let (before, backlog) = (ends(&locked.io), locked.io.backlog());
         let result = work(&mut locked, &mut Context::from_waker(&self.waker));
-        let after = (locked.io.closed().is_some(), locked.io.is_over());
-        // What was queued is written by whoever waits; and whoever waits for the end learns of it.
-        let concerns_other = before != after || (half == Half::Writer && !locked.io.outgoing.is_empty());
+        // Whoever waits for the end learns of it.
+        let mut concerns_other = before != ends(&locked.io);
+        concerns_other |= match half {
+            // What was queued is written by whoever waits.
+            Half::Writer => !locked.io.outgoing.is_empty(),
+            // The transport took it from us, and need not tell the writer, who waits for that.
+            Half::Reader => locked.io.backlog() < backlog.min(LOW + 2),
+        };
         drop(locked);
         if concerns_other {
             self.tasks.rouse(half.other());
@@ -108,12 +115,20 @@ impl<S> Shared<S> {
     ) -> Poll<R> {
         // Before the work, so that no wake is lost.
         self.tasks.register(half, cx.waker());
-        self.with(half, work)
+        let result = self.with(half, work);
+        if result.is_ready() {
+            // Who does not wait is not woken.
+            self.tasks.forget(half);
+        }
+        result
     }
 
     /// The reader goes; what it read and did not take, and all that comes, is the writer's to throw away.
     pub(super) fn abandon(&self, incoming: Incoming) {
-        self.lock().abandoned = Some(incoming);
+        let mut locked = self.lock();
+        locked.abandoned = Some(incoming);
+        locked.io.discards = true;
+        drop(locked);
         self.tasks.rouse(Half::Writer);
     }
 }
@@ -148,6 +163,10 @@ impl Tasks {
         if !place.as_ref().is_some_and(|known| known.will_wake(waker)) {
             *place = Some(waker.clone());
         }
+    }
+
+    fn forget(&self, half: Half) {
+        drop(self.place(half).take());
     }
 
     fn rouse(&self, half: Half) {

@@ -149,6 +149,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Writer<S> {
     ///
     /// As there.
     pub async fn ping(&mut self) -> Result<RoundTrip, Error> {
+        self.ready().await?;
         let round_trip = self.side().with(|io, _| io.ping())?;
         self.flush().await?;
         Ok(round_trip)

@@ -276,6 +276,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// As [`send`](Self::send).
     pub async fn ping(&mut self) -> Result<RoundTrip, Error> {
         let (incoming, io) = self.parts();
+        // One that is given up before it is queued is not sent: else those would pile up.
+        poll_fn(|cx| io.poll_room(Some(incoming), cx)).await?;
         let round_trip = io.ping()?;
         poll_fn(|cx| io.poll_flush(Some(incoming), cx)).await?;
         Ok(round_trip)
