@@ -3,9 +3,9 @@
 // Each test binary uses a part of it.
 #![allow(dead_code)]
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,34 @@ use wsproto_io::blocking::{ConnectOptions, WebSocket};
 use wsproto_io::wsproto::Limits;
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_wsproto");
+
+/// Runs `wsproto` with this input.
+pub(crate) fn run(arguments: &[&str], input: &[u8]) -> Output {
+    let mut command = Command::new(BINARY);
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    let writing = thread::spawn(move || {
+        // Who fails early does not read it.
+        let _ = stdin.write_all(&input);
+    });
+    let output = child.wait_with_output().unwrap();
+    writing.join().unwrap();
+    output
+}
+
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Exit code 1, nothing on standard output, one line on standard error that ends with this.
+pub(crate) fn assert_fails(output: &Output, end: &str) {
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.starts_with("wsproto: ") && error.lines().count() == 1, "{error}");
+    assert!(error.trim_end().ends_with(end), "{error}");
+}
 
 /// A running `wsproto serve`. It is ended when it is dropped.
 pub(crate) struct Server {
