@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod autobahn;
+mod browser;
 mod check;
 mod command;
 mod fuzz;
@@ -16,6 +17,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use lexopt::prelude::*;
 
+use crate::step::Outcome;
 use crate::workspace::Workspace;
 
 const HELP: &str = "\
@@ -37,6 +39,9 @@ usage: cargo xtask COMMAND
       --server-command CMD, --client-command CMD
                         try another peer: CMD with {port}, or with {url}
       CASE              cases or patterns: 6.4.1 '9.*'
+
+  browser
+      The page of `wsproto serve` in headless Chromium. Screenshots: target/browser/.
 
   fuzz [--seconds 60] [TARGET…]
       Runs each fuzz target, or those named, for so many seconds. Findings: target/fuzz/artifacts/.
@@ -66,6 +71,7 @@ fn run() -> Result<bool> {
     match command.as_str() {
         "check" => check(arguments),
         "autobahn" => autobahn(arguments),
+        "browser" => browser(arguments),
         "fuzz" => fuzz(arguments),
         "help" => {
             print!("{HELP}");
@@ -113,6 +119,16 @@ fn autobahn(mut arguments: lexopt::Parser) -> Result<bool> {
     }
     autobahn::run(&Workspace::load()?, &plan)?;
     Ok(true)
+}
+
+fn browser(mut arguments: lexopt::Parser) -> Result<bool> {
+    if let Some(argument) = arguments.next()? {
+        return Err(argument.unexpected().into());
+    }
+    match browser::run(&Workspace::load()?)? {
+        Outcome::Passed => Ok(true),
+        Outcome::LeftOut(reason) => bail!("{reason}"),
+    }
 }
 
 fn fuzz(mut arguments: lexopt::Parser) -> Result<bool> {
