@@ -172,5 +172,6 @@ fn fuzz_targets(workspace: &Workspace) -> Result<Outcome> {
 
 fn run_autobahn(workspace: &Workspace, full: bool) -> Result<Outcome> {
     autobahn::run(workspace, &autobahn::Plan { full, parallel: true, ..Default::default() })?;
+    autobahn::run(workspace, &autobahn::Plan { blocking: true, parallel: true, ..Default::default() })?;
     Ok(Outcome::Passed)
 }

@@ -30,11 +30,12 @@ usage: cargo xtask COMMAND
       --full-autobahn   the Autobahn step runs all 517 cases both ways, instead of the short ones
       --list            print the names of the steps
 
-  autobahn [--full] [--server] [--client] [--parallel] [CASE…]
-      The Autobahn test suite against our server and our client. Reports: target/autobahn/.
+  autobahn [--full] [--server] [--client] [--blocking] [--parallel] [CASE…]
+      The Autobahn test suite against our server and our client. Reports: target/autobahn/{tokio,blocking}/.
       Without --full, the cases with messages over 8 KiB in 12.* and 13.* are left out.
       --server          our server only
       --client          our client only
+      --blocking        our ends on the blocking driver, instead of those on tokio
       --parallel        both at the same time, on two cores
       --server-command CMD, --client-command CMD
                         try another peer: CMD with {port}, or with {url}
@@ -110,6 +111,7 @@ fn autobahn(mut arguments: lexopt::Parser) -> Result<bool> {
             Long("full") => plan.full = true,
             Long("server") => plan.server = true,
             Long("client") => plan.client = true,
+            Long("blocking") => plan.blocking = true,
             Long("parallel") => plan.parallel = true,
             Long("server-command") => plan.server_command = Some(arguments.value()?.string()?),
             Long("client-command") => plan.client_command = Some(arguments.value()?.string()?),

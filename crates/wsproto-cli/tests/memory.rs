@@ -70,7 +70,10 @@ impl Client {
                 None => {}
                 Some((Outcome::Accepted(accepted), _)) => {
                     assert_eq!(accepted.extensions.is_empty(), deflate.is_none());
-                    return Self { stream, connection: Connection::client(accepted.extensions, Limits::default(), random) };
+                    return Self {
+                        stream,
+                        connection: Connection::client(accepted.extensions, Limits::default(), random),
+                    };
                 }
                 Some((Outcome::Rejected(response), _)) => panic!("rejected with {}", response.status()),
             }
@@ -152,10 +155,10 @@ fn a_connection_with_compression_takes_1_kib_more() {
 }
 
 #[test]
-fn a_connection_with_context_takeover_takes_its_windows_more() {
-    // Windows of 12 bits, which five messages fill, in both directions.
+fn a_connection_with_context_takeover_takes_its_windows_and_2_kib_more() {
+    // Windows of 12 bits, which five messages fill, in both directions; and 2 KiB more for what works with them.
     let each = grown_by("with context takeover", Some(PerMessageDeflate::new()), 5);
-    assert!(each <= 2 * 4096 + 2 * 1024, "{each}");
+    assert!(each <= 2 * 1024 + 2 * 4096 + 2 * 1024, "{each}");
 }
 
 #[test]

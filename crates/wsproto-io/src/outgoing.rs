@@ -59,16 +59,7 @@ impl Encoding {
 
 impl Outgoing {
     pub(crate) fn new(sender: Sender, encoding: bool) -> Self {
-        Self {
-            sender,
-            encoding,
-            queue: Vec::new(),
-            written: 0,
-            total: 0,
-            taken: 0,
-            in_frame: false,
-            owed: None,
-        }
+        Self { sender, encoding, queue: Vec::new(), written: 0, total: 0, taken: 0, in_frame: false, owed: None }
     }
 
     /// Bytes that wait for the transport.

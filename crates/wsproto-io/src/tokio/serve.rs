@@ -285,12 +285,16 @@ where
         // Boxed, so that a connection is not as large as its handshake.
         let shaking = Box::pin(Arc::clone(&self).shake_hands(tcp, address));
         async move {
-            let result = match shaking.await.map(|(socket, client)| self.begin(number, socket, client)) {
-                // Pinned where it is: an awaited value has two places, its own and the one it is moved to.
-                Ok((_guard, handling)) => pin!(handling).await,
-                Err(error) => Err(error),
+            // A value that is taken apart, or awaited, keeps its place beside those of its parts while its block lasts:
+            // hence the block, and the pin.
+            let (_guard, handling) = {
+                let begun = shaking.await.map(|(socket, client)| self.begin(number, socket, client));
+                match begun {
+                    Ok(begun) => begun,
+                    Err(error) => return self.settings.tell(Some(address), &error),
+                }
             };
-            if let Err(error) = result {
+            if let Err(error) = pin!(handling).await {
                 self.settings.tell(Some(address), &error);
             }
         }
