@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use crate::command::{CommandLine, find_program};
 use crate::step::{Outcome, Step};
 use crate::workspace::Workspace;
-use crate::{autobahn, fuzz, licences, peers, soak, threats};
+use crate::{autobahn, browser, fuzz, licences, peers, soak, threats};
 
 /// All steps. The last one runs the short Autobahn cases, or all of them.
 pub(crate) fn steps(full_autobahn: bool) -> Vec<Step> {
@@ -26,6 +26,7 @@ pub(crate) fn steps(full_autobahn: bool) -> Vec<Step> {
         step("package", "the crates can be published and carry their licences", package),
         step("fuzz", "the fuzz targets compile", fuzz_targets),
         step("peers", "other people's libraries against our server and our client", run_peers),
+        step("browser", "the page of `wsproto serve` in headless Chromium, without TLS and with it", browser::run),
         step("soak", "500 connections for two minutes, a fault each second: nothing lost, memory steady", run_soak),
     ];
     steps.push(if full_autobahn {
@@ -194,5 +195,6 @@ fn run_soak(_: &Workspace) -> Result<Outcome> {
 
 fn run_autobahn(workspace: &Workspace, full: bool) -> Result<Outcome> {
     autobahn::run(workspace, &autobahn::Plan { full, parallel: true, ..Default::default() })?;
+    autobahn::run(workspace, &autobahn::Plan { blocking: true, parallel: true, ..Default::default() })?;
     Ok(Outcome::Passed)
 }

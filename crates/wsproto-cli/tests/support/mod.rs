@@ -5,7 +5,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -45,6 +45,7 @@ pub(crate) fn assert_fails(output: &Output, end: &str) {
 /// A running `wsproto serve`. It is ended when it is dropped.
 pub(crate) struct Server {
     child: Child,
+    stdout: BufReader<ChildStdout>,
     pub(crate) url: String,
 }
 
@@ -57,15 +58,24 @@ impl Server {
     pub(crate) fn start_as(mut command: Command, arguments: &[&str]) -> Self {
         command.args(["serve", "--listen", "127.0.0.1:0"]).args(arguments);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        stdout.read_line(&mut line).unwrap();
         let url = line.strip_prefix("listening on ").unwrap().strip_suffix('\n').unwrap().to_owned();
-        assert!(url.starts_with("ws://127.0.0.1:") && url.ends_with('/') && !url.contains(":0/"), "{url}");
-        Self { child, url }
+        let address = url.trim_start_matches("wss://").trim_start_matches("ws://");
+        assert!(address.starts_with("127.0.0.1:") && url.ends_with('/') && !url.contains(":0/"), "{url}");
+        Self { child, stdout, url }
     }
 
     pub(crate) fn address(&self) -> &str {
-        self.url.trim_start_matches("ws://").trim_end_matches('/')
+        self.url.rsplit('/').nth(1).unwrap()
+    }
+
+    /// The next line of its standard output, which begins with this: the rest of it.
+    pub(crate) fn line(&mut self, start: &str) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        line.strip_prefix(start).unwrap().trim_end().to_owned()
     }
 
     pub(crate) fn signal(&self, signal: &str) {

@@ -41,7 +41,8 @@ struct Inner {
 
 #[derive(Default)]
 struct Request {
-    close: Option<(CloseCode, String)>,
+    /// Boxed, as it comes once at most, and there are many connections.
+    close: Option<Box<(CloseCode, String)>>,
     /// Who is to look.
     waker: Option<Waker>,
 }
@@ -98,7 +99,7 @@ impl Handle {
     pub fn close(&self, code: CloseCode, reason: &str) {
         let mut request = self.request();
         if request.close.is_none() {
-            request.close = Some((code, reason.to_owned()));
+            request.close = Some(Box::new((code, reason.to_owned())));
             self.0.is_asked.store(true, Relaxed);
             if let Some(waker) = request.waker.take() {
                 drop(request);
@@ -113,7 +114,7 @@ impl Handle {
         if request.close.is_none() && !request.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
             request.waker = Some(waker.clone());
         }
-        request.close.clone()
+        request.close.as_deref().cloned()
     }
 
     /// Whether something is asked for.

@@ -48,7 +48,7 @@ pub(super) struct Io<S> {
     /// Until when the peer has to answer our Close, and the transport to end.
     closing: Option<Instant>,
     /// What is known of the peer's end.
-    closed: Option<Closed>,
+    closed: Option<Box<Closed>>,
     ending: Ending,
     /// What the transport failed with when it was written to: it takes nothing any more.
     broken: Option<io::ErrorKind>,
@@ -115,8 +115,8 @@ impl<S> Io<S> {
     }
 
     /// What the peer's Close said, or what stands for it.
-    pub(super) const fn closed(&self) -> Option<&Closed> {
-        self.closed.as_ref()
+    pub(super) fn closed(&self) -> Option<&Closed> {
+        self.closed.as_deref()
     }
 
     /// Whether nothing is left to do.
@@ -141,7 +141,7 @@ impl<S> Io<S> {
 
     /// Whether a message can be sent.
     pub(super) fn check_open(&self) -> Result<(), Error> {
-        match (&self.closed, self.broken) {
+        match (self.closed(), self.broken) {
             (Some(closed), _) => Err(Error::Closed(closed.clone())),
             (None, Some(kind)) => Err(Error::Io(kind.into())),
             (None, None) => Ok(()),
@@ -183,7 +183,7 @@ impl<S> Io<S> {
     fn over(&mut self, closed: Closed) {
         if self.closed.is_none() {
             debug!("the WebSocket has ended: {closed}");
-            self.closed = Some(closed);
+            self.closed = Some(closed.into());
             self.pulse.stop();
         }
     }
@@ -550,7 +550,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
             self.closing.get_or_insert_with(|| deadline(self.close_timeout));
             return self.poll_closing(cx);
         }
-        match &self.closed {
+        match self.closed() {
             Some(closed) if closed.code == 1006 => Poll::Ready(Err(Error::Closed(closed.clone()))),
             _ => Poll::Ready(Ok(())),
         }

@@ -1,0 +1,119 @@
+//! What is done with a connection, and what is logged of it.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use wsproto_io::wsproto::{CloseCode, Event};
+use wsproto_io::{Batch, Client, Error, Transport, WebSocket};
+
+use super::log;
+
+/// Logs a connection, echoes on it until it ends, and logs that. (It keeps nothing of the request meanwhile.)
+pub(super) fn echo(
+    mut socket: WebSocket<Transport>,
+    client: &Client,
+    log: Arc<Log>,
+) -> impl Future<Output = Result<(), Error>> + Send + use<> {
+    log.accepted();
+    let subprotocol = socket.subprotocol().map(|name| format!(", subprotocol {name}")).unwrap_or_default();
+    log.about(client.address, &format!("connected to {}{subprotocol}", client.request.target()));
+    // Boxed, and only where it is wanted: a connection that waits is small.
+    let told = log.verbose.then(|| Box::new((log, client.address)));
+    async move {
+        if !has_ended(echo_all(&mut socket).await)? {
+            Box::pin(socket.close(CloseCode::GOING_AWAY, "")).await?;
+        }
+        if let (Some(told), Some(closed)) = (told, socket.closed()) {
+            told.0.about(told.1, &closed.to_string());
+        }
+        Ok(())
+    }
+}
+
+/// Whether echoing ended with the connection. It ends before where the server stops, and has sent its Close, while the
+/// client goes on sending: to nobody any more.
+fn has_ended(echoed: Result<(), Error>) -> Result<bool, Error> {
+    match echoed {
+        Ok(()) => Ok(true),
+        Err(Error::Local(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+async fn echo_all(socket: &mut WebSocket<Transport>) -> Result<(), Error> {
+    loop {
+        // On the heap, so that a connection that waits is not as large as one that works.
+        let echoing = match socket.read().await? {
+            Some(batch) => Box::pin(echo_batch(batch)),
+            None => return Ok(()),
+        };
+        echoing.await?;
+    }
+}
+
+/// Echoes what one read brought: one write for all its messages, pieces as they come, so that no message is held whole.
+async fn echo_batch(mut batch: Batch<'_, Transport>) -> Result<(), Error> {
+    while let Some(event) = batch.next() {
+        if let Event::Message(piece) = event {
+            batch.feed(piece).await?;
+        }
+    }
+    Ok(())
+}
+
+/// What is told on standard error.
+pub(super) struct Log {
+    verbose: bool,
+    /// Whether the listener fails: of a burst of failures only the first is told.
+    failing: AtomicBool,
+}
+
+impl Log {
+    pub(super) const fn new(verbose: bool) -> Self {
+        Self { verbose, failing: AtomicBool::new(false) }
+    }
+
+    /// An error, of a client's connection or of the listener.
+    pub(super) fn error(&self, client: Option<SocketAddr>, error: &Error) {
+        match client {
+            Some(client) => {
+                self.accepted();
+                self.about(client, &error.to_string());
+            }
+            None if self.fails() => log(&format!("wsproto: cannot accept a connection: {error}")),
+            None => {}
+        }
+    }
+
+    /// Tells something of a client, where that is wanted.
+    fn about(&self, client: SocketAddr, what: &str) {
+        if self.verbose {
+            log(&format!("{client}: {what}"));
+        }
+    }
+
+    /// Notes that the listener failed. Whether it is the first time in a row.
+    fn fails(&self) -> bool {
+        !self.failing.swap(true, Ordering::Relaxed)
+    }
+
+    /// Notes that somebody was accepted.
+    fn accepted(&self) {
+        self.failing.store(false, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_burst_of_failures_one_is_logged() {
+        let log = Log::new(false);
+        assert_eq!([log.fails(), log.fails(), log.fails()], [true, false, false]);
+        log.accepted();
+        assert!(log.fails());
+    }
+}
