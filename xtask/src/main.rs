@@ -44,12 +44,11 @@ usage: cargo xtask COMMAND
                         try another peer: CMD with {port}, or with {url}
       CASE              cases or patterns: 6.4.1 '9.*'
 
-  peers [--only PEER] [--role client|server] [--case CASE] [--tls] [--verbose]
+  peers [--only PEER] [--role client|server] [--case CASE] [--verbose]
       Other people's libraries against our server and our client. They are installed in target/peers/.
       --only            this peer only: websockets, aiohttp, wsproto, ws or undici
       --role            only with the peer as a client, or as a server
       --case            this case only: text-0, or deflate/text-0
-      --tls             over TLS, too
       --verbose         one line for each case
 
   browser
@@ -146,7 +145,6 @@ fn peers(mut arguments: lexopt::Parser) -> Result<bool> {
             Long("only") => plan.only = Some(arguments.value()?.string()?),
             Long("role") => plan.role = Some(arguments.value()?.string()?),
             Long("case") => plan.case = Some(arguments.value()?.string()?),
-            Long("tls") => plan.tls = true,
             Long("verbose") => plan.verbose = true,
             other => return Err(other.unexpected().into()),
         }
@@ -163,7 +161,7 @@ fn browser(mut arguments: lexopt::Parser) -> Result<bool> {
     }
     match browser::run(&Workspace::load()?)? {
         Outcome::Passed => Ok(true),
-        Outcome::LeftOut(reason) => bail!("{reason}"),
+        Outcome::LeftOut(reason) | Outcome::AdditionLeftOut(reason) => bail!("{reason}"),
     }
 }
 

@@ -30,8 +30,6 @@ pub(crate) struct Plan {
     pub(crate) role: Option<String>,
     /// Only this case: `NAME`, or `MODE/NAME`.
     pub(crate) case: Option<String>,
-    /// The mode `tls`, too.
-    pub(crate) tls: bool,
     /// Every case has a line, also where it passed.
     pub(crate) verbose: bool,
 }
@@ -91,9 +89,7 @@ pub(crate) fn run(workspace: &Workspace, plan: &Plan) -> Result<()> {
 
     let proof =
         Proof { folder: workspace.target().join("peers"), binaries: workspace.target().join("release"), cases, plan };
-    if plan.tls {
-        proof.binary("peer-certificate").path(&proof.folder).run()?;
-    }
+    proof.binary("peer-certificate").path(&proof.folder).run()?;
     let mut failed = Vec::new();
     let mut ran = 0;
     for (name, peer) in proof.cases.peers.iter().filter(|(name, _)| plan.only.as_ref().is_none_or(|only| only == *name))
@@ -135,7 +131,7 @@ impl Proof<'_> {
         let mut count = Count::default();
         // Modes that can share a server are run together.
         let mut groups: Vec<(Service, Vec<&str>)> = Vec::new();
-        for (mode_name, mode) in self.cases.modes.iter().filter(|(_, mode)| self.plan.tls || !mode.tls) {
+        for (mode_name, mode) in &self.cases.modes {
             let service = Service { tls: mode.tls, deflate: mode.deflate || !peer.always_offers_deflate };
             match groups.iter_mut().find(|(known, _)| *known == service) {
                 Some((_, modes)) => modes.push(mode_name),
@@ -183,8 +179,7 @@ impl Proof<'_> {
         while let Some(line) = program.line()? {
             if let Some(failure) = line.strip_prefix("FAILED ") {
                 let case = failure.split(':').next().unwrap_or_default();
-                let tls = if service.tls { " --tls" } else { "" };
-                let repeat = format!("    cargo xtask peers {repeat} --case {case}{tls}");
+                let repeat = format!("    cargo xtask peers {repeat} --case {case}");
                 println!("   {line}\n   {}", repeat.trim());
                 count.failed.push(repeat);
                 continue;

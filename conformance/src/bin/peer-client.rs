@@ -1,24 +1,25 @@
 //! Our client against a peer's server: runs the cases of `conformance/peers/cases.json`, one line for each.
 //!
-//! usage: `peer-client --peer NAME --url ws://HOST:PORT --mode MODE… [--case NAME] [--ca FILE]`
+//! usage: `peer-client --peer NAME --url URL --mode MODE… [--case NAME] [--ca FILE]`
 
 #![forbid(unsafe_code)]
 
 use std::error::Error;
+use std::fs;
 use std::io::{self, Write as _};
-use std::net::TcpStream;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use lexopt::prelude::*;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 use wsproto::extension::deflate::PerMessageDeflate;
-use wsproto::{CloseCode, Event, Limits};
-use wsproto_conformance::peers::{Action, Case, Cases, Check, LIMIT, MAX_MESSAGE_SIZE, Mode, Target, payload};
-use wsproto_io::Message;
-use wsproto_io::blocking::{ConnectOptions, WebSocket};
+use wsproto::{CloseCode, Limits};
+use wsproto_conformance::peers::{Action, Cases, Check, LIMIT, MAX_MESSAGE_SIZE, Mode, Target, payload};
+use wsproto_io::tls::ClientTls;
+use wsproto_io::{ConnectOptions, IntoMessage, Message, Transport, WebSocket};
 
-type Socket = WebSocket<TcpStream>;
+type Socket = WebSocket<Transport>;
 type Failure = Box<dyn Error>;
 
 struct Arguments {
@@ -53,163 +54,160 @@ impl Arguments {
     }
 }
 
-fn main() -> Result<ExitCode, Failure> {
+#[tokio::main]
+async fn main() -> Result<ExitCode, Failure> {
     let arguments = Arguments::parse()?;
     let cases = Cases::load()?;
+    let mut options = ConnectOptions::new().limits(Limits::default().message(MAX_MESSAGE_SIZE)).close_timeout(LIMIT);
+    if let Some(ca) = &arguments.ca {
+        options = options.tls(ClientTls::with_ca_pem(&fs::read(ca)?)?);
+    }
     let mut passed = true;
-    for name in &arguments.modes {
-        let mode = *cases.modes.get(name).ok_or_else(|| format!("there is no mode {name:?}"))?;
-        for (number, case) in cases.cases.iter().enumerate() {
-            if arguments.wants(name, &case.name) {
-                let id = format!("{}-{name}-{number}", std::process::id());
-                let line = tell(&arguments, mode, case, &cases.check(&arguments.peer, case), &id);
-                passed &= line.is_ok();
-                let line = match line {
-                    Ok(line) => line.replace("{}", &format!("{name}/{}", case.name)),
-                    Err(failure) => format!("FAILED {name}/{}: {failure}", case.name),
-                };
-                writeln!(io::stdout(), "{line}")?;
-            }
+    for mode in &arguments.modes {
+        let Mode { deflate, tls } = *cases.modes.get(mode).ok_or_else(|| format!("there is no mode {mode:?}"))?;
+        if tls != arguments.url.starts_with("wss:") {
+            return Err(format!("the mode {mode} does not fit the URL {}", arguments.url).into());
+        }
+        let options = options.clone().compression(deflate.then(PerMessageDeflate::new));
+        for (number, case) in cases.cases.iter().enumerate().filter(|(_, case)| arguments.wants(mode, &case.name)) {
+            let (name, check) = (format!("{mode}/{}", case.name), cases.check(&arguments.peer, case));
+            let line = if let Some(why) = check.left_out {
+                format!("left out {name}: {why}")
+            } else {
+                let id = format!("{}-{mode}-{number}", std::process::id());
+                let trial = Trial { url: &arguments.url, options: &options, deflate, check: &check, id };
+                let start = Instant::now();
+                match timeout(LIMIT, trial.run(&case.action)).await.unwrap_or_else(|elapsed| Err(elapsed.into())) {
+                    Ok(()) => format!("ok {name} ({:.3} s)", start.elapsed().as_secs_f64()),
+                    Err(failure) => {
+                        passed = false;
+                        format!("FAILED {name}: {failure}")
+                    }
+                }
+            };
+            writeln!(io::stdout(), "{line}")?;
         }
     }
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Runs one case, unless it is left out: the line that tells so, with `{}` for its name.
-fn tell(arguments: &Arguments, mode: Mode, case: &Case, check: &Check<'_>, id: &str) -> Result<String, Failure> {
-    if let Some(why) = check.left_out {
-        return Ok(format!("left out {{}}: {why}"));
-    }
-    let start = Instant::now();
-    Trial { arguments, mode, check, id }.run(&case.action)?;
-    Ok(format!("ok {{}} ({:.3} s)", start.elapsed().as_secs_f64()))
-}
-
 /// One case in one mode.
 struct Trial<'a> {
-    arguments: &'a Arguments,
-    mode: Mode,
+    url: &'a str,
+    options: &'a ConnectOptions,
+    deflate: bool,
     check: &'a Check<'a>,
     /// Under which the server keeps the Close that it receives.
-    id: &'a str,
+    id: String,
 }
 
 impl Trial<'_> {
-    fn run(&self, action: &Action) -> Result<(), Failure> {
+    async fn run(&self, action: &Action) -> Result<(), Failure> {
         match action {
             Action::Echo { kind, size } => {
-                let mut socket = self.open(&Target::new("/echo"))?;
+                let mut socket = self.open(Target::new("/echo")).await?;
                 // Twice: what compression keeps of one message serves the next.
                 for seed in [1, 2] {
                     let message = payload(*kind, *size, seed);
-                    socket.send(&message)?;
-                    self.expect(&mut socket, &message)?;
+                    socket.send(&message).await?;
+                    self.expect(&mut socket, &message).await?;
                 }
-                self.end(socket)
+                self.end(socket).await
             }
             Action::FragmentsByClient { kind, sizes } => {
-                let mut socket = self.open(&Target::new("/echo"))?;
+                let mut socket = self.open(Target::new("/echo")).await?;
                 let parts: Vec<_> = sizes.iter().zip(0..).map(|(size, seed)| payload(*kind, *size, seed)).collect();
-                send_fragments(&mut socket, &parts)?;
-                self.expect(&mut socket, &joined(&parts))?;
-                self.end(socket)
+                for (n, part) in parts.iter().enumerate() {
+                    let piece = part.into_message();
+                    socket.send(if n + 1 < parts.len() { piece.unfinished() } else { piece }).await?;
+                }
+                self.expect(&mut socket, &joined(&parts)).await?;
+                self.end(socket).await
             }
             Action::FragmentsByServer { kind, size, piece } => {
-                let mut socket = self.open(&Target::new("/fragments").with("piece", piece))?;
+                let mut socket = self.open(Target::new("/fragments").with("piece", piece)).await?;
                 let message = payload(*kind, *size, 3);
-                socket.send(&message)?;
-                self.expect(&mut socket, &message)?;
-                self.end(socket)
+                socket.send(&message).await?;
+                self.expect(&mut socket, &message).await?;
+                self.end(socket).await
             }
-            Action::PingByClient { payload } => {
-                let mut socket = self.open(&Target::new("/echo"))?;
-                ping(&mut socket, payload)?;
-                self.end(socket)
+            // The driver chooses the payload, by which it knows the Pong.
+            Action::PingByClient { payload: _ } => {
+                let mut socket = self.open(Target::new("/echo")).await?;
+                let round_trip = socket.ping().await?;
+                tokio::select! {
+                    time = round_trip => time?,
+                    message = socket.recv() => return Err(format!("expected a Pong, got {message:?}").into()),
+                };
+                self.end(socket).await
             }
             Action::PingByServer { payload } => {
-                let mut socket = self.open(&Target::new("/ping").with("payload", payload))?;
-                let report = Message::Text(format!("pong {payload}"));
-                self.expect(&mut socket, &report)?;
-                self.end(socket)
+                let mut socket = self.open(Target::new("/ping").with("payload", payload)).await?;
+                self.expect(&mut socket, &Message::Text(format!("pong {payload}"))).await?;
+                self.end(socket).await
             }
-            Action::Subprotocol { offer, agreed } => self.subprotocol(offer, agreed.as_deref()),
+            Action::Subprotocol { offer, agreed } => {
+                let options = offer.iter().fold(self.options.clone(), ConnectOptions::subprotocol);
+                let mut socket = self.connect(&options, Target::new("/subprotocol")).await?;
+                self.check.equal("agreed", json!(agreed), &json!(socket.subprotocol()))?;
+                self.check.equal("agreed at the server", json!(agreed), &report(&mut socket).await?)?;
+                self.end(socket).await
+            }
             Action::CloseByClient { code, reason } => {
                 let close = json!({"code": code, "reason": reason});
-                let mut socket = self.open(&Target::new("/echo").with("id", self.id))?;
-                socket.close(CloseCode::new(*code).ok_or("a close code that cannot be sent")?, reason)?;
+                let mut socket = self.open(Target::new("/echo").with("id", &self.id)).await?;
+                socket.close(CloseCode::new(*code).ok_or("a close code that cannot be sent")?, reason).await?;
                 self.check.equal("reply", close.clone(), &closed(&socket))?;
-                self.check.equal("seen at the server", close, &self.seen()?)?;
-                Ok(())
+                Ok(self.check.equal("seen at the server", close, &self.seen().await?)?)
             }
             Action::CloseByServer { code, reason } => {
                 let close = json!({"code": code, "reason": reason});
-                let target = Target::new("/close").with("id", self.id).with("code", code).with("reason", reason);
-                let mut socket = self.open(&target)?;
-                if let Some(message) = socket.recv()? {
+                let target = Target::new("/close").with("id", &self.id).with("code", code).with("reason", reason);
+                let mut socket = self.open(target).await?;
+                if let Some(message) = socket.recv().await? {
                     return Err(format!("expected a Close, got {message:?}").into());
                 }
                 self.check.equal("close", close.clone(), &closed(&socket))?;
-                self.check.equal("reply at the server", close, &self.seen()?)?;
-                Ok(())
+                Ok(self.check.equal("reply at the server", close, &self.seen().await?)?)
             }
         }
     }
 
-    fn options(&self) -> ConnectOptions {
-        let options = ConnectOptions::new().limits(Limits::default().message(MAX_MESSAGE_SIZE)).close_timeout(LIMIT);
-        options.compression(self.mode.deflate.then(PerMessageDeflate::new))
+    async fn open(&self, target: Target) -> Result<Socket, Failure> {
+        self.connect(self.options, target).await
     }
 
     /// A connection for which compression was agreed on as the mode says: that is for the server to check, which ends
     /// the connection otherwise.
-    fn open(&self, target: &Target) -> Result<Socket, Failure> {
-        self.connect(&self.options(), target)
-    }
-
-    fn connect(&self, options: &ConnectOptions, target: &Target) -> Result<Socket, Failure> {
-        if self.mode.tls && self.arguments.ca.is_none() {
-            return Err("TLS needs --ca".into());
-        }
-        let target = target.clone().with("deflate", if self.mode.deflate { "on" } else { "off" });
-        let mut socket = options.connect(&format!("{}{target}", self.arguments.url))?;
-        socket.set_read_timeout(Some(LIMIT))?;
-        socket.set_write_timeout(Some(LIMIT))?;
-        Ok(socket)
+    async fn connect(&self, options: &ConnectOptions, target: Target) -> Result<Socket, Failure> {
+        let target = target.with("deflate", if self.deflate { "on" } else { "off" });
+        Ok(options.connect(format!("{}{target}", self.url)).await?)
     }
 
     /// Receives this message.
-    fn expect(&self, socket: &mut Socket, message: &Message) -> Result<(), Failure> {
-        let received = socket.recv()?;
+    async fn expect(&self, socket: &mut Socket, message: &Message) -> Result<(), Failure> {
+        let received = socket.recv().await?;
         let end = socket.closed().map(|closed| format!(" ({closed})")).unwrap_or_default();
         self.check.message(message, received.as_ref()).map_err(|failure| format!("{failure}{end}").into())
     }
 
-    fn end(&self, mut socket: Socket) -> Result<(), Failure> {
-        socket.close(CloseCode::NORMAL, "")?;
-        let code = closed(&socket)["code"].clone();
-        Ok(self.check.equal("code at the end", json!(1000), &code)?)
+    async fn end(&self, mut socket: Socket) -> Result<(), Failure> {
+        socket.close(CloseCode::NORMAL, "").await?;
+        Ok(self.check.equal("code at the end", json!(1000), &closed(&socket)["code"])?)
     }
 
     /// The Close that the server received on the connection of this case.
-    fn seen(&self) -> Result<Value, Failure> {
-        let mut socket = self.open(&Target::new("/seen").with("id", self.id))?;
-        let seen = report(&mut socket)?;
-        self.end(socket)?;
+    async fn seen(&self) -> Result<Value, Failure> {
+        let mut socket = self.open(Target::new("/seen").with("id", &self.id)).await?;
+        let seen = report(&mut socket).await?;
+        self.end(socket).await?;
         Ok(seen)
-    }
-
-    fn subprotocol(&self, offer: &[String], agreed: Option<&str>) -> Result<(), Failure> {
-        let options = offer.iter().fold(self.options(), ConnectOptions::subprotocol);
-        let mut socket = self.connect(&options, &Target::new("/subprotocol"))?;
-        self.check.equal("agreed", json!(agreed), &json!(socket.subprotocol()))?;
-        self.check.equal("agreed at the server", json!(agreed), &report(&mut socket)?)?;
-        self.end(socket)
     }
 }
 
 /// What the server tells about itself.
-fn report(socket: &mut Socket) -> Result<Value, Failure> {
-    match socket.recv()? {
+async fn report(socket: &mut Socket) -> Result<Value, Failure> {
+    match socket.recv().await? {
         Some(Message::Text(text)) => Ok(serde_json::from_str(&text)?),
         other => Err(format!("expected a report, got {other:?}, {:?}", socket.closed()).into()),
     }
@@ -219,35 +217,9 @@ fn closed(socket: &Socket) -> Value {
     socket.closed().map_or(Value::Null, |closed| json!({"code": closed.code, "reason": closed.reason}))
 }
 
-fn send_fragments(socket: &mut Socket, parts: &[Message]) -> Result<(), Failure> {
-    let Some((last, first)) = parts.split_last() else { return Ok(()) };
-    for part in first {
-        let piece = match part {
-            Message::Text(text) => wsproto::Message::text(text),
-            Message::Binary(bytes) => wsproto::Message::binary(bytes),
-        };
-        socket.send(piece.unfinished())?;
-    }
-    Ok(socket.send(last)?)
-}
-
 fn joined(parts: &[Message]) -> Message {
-    let bytes = parts.iter().flat_map(Message::as_bytes).copied().collect();
     match parts.first() {
         Some(Message::Text(_)) => Message::Text(parts.iter().filter_map(Message::as_text).collect()),
-        _ => Message::Binary(bytes),
+        _ => Message::Binary(parts.iter().flat_map(Message::as_bytes).copied().collect()),
     }
-}
-
-/// Sends a Ping, and waits for its Pong.
-fn ping(socket: &mut Socket, payload: &str) -> Result<(), Failure> {
-    socket.ping(payload.as_bytes())?;
-    while let Some(mut batch) = socket.read()? {
-        match batch.next()? {
-            None => {}
-            Some(Event::Pong(pong)) if pong.payload == payload.as_bytes() => return Ok(()),
-            Some(other) => return Err(format!("expected a Pong with {payload:?}, got {other:?}").into()),
-        }
-    }
-    Err(format!("expected a Pong, got the end, {:?}", socket.closed()).into())
 }
