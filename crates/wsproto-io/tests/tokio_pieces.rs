@@ -126,18 +126,19 @@ async fn t03_hands_are_shaken_in_any_pieces() {
 #[cfg(feature = "tls")]
 mod certificates;
 
-/// A stream that gives and takes a few bytes at a time, and is not ready in between.
+/// A stream that gives and takes a few bytes at a time, and is not ready in between: for each direction by itself, so
+/// that no order of calls meets only those that do nothing.
 #[cfg(feature = "tls")]
-struct Stutter(tokio::io::DuplexStream, bool);
+struct Stutter(tokio::io::DuplexStream, [bool; 2]);
 
 #[cfg(feature = "tls")]
 impl Stutter {
-    fn is_ready(&mut self, cx: &std::task::Context<'_>) -> bool {
-        self.1 = !self.1;
-        if self.1 {
+    fn is_ready(&mut self, direction: usize, cx: &std::task::Context<'_>) -> bool {
+        self.1[direction] = !self.1[direction];
+        if self.1[direction] {
             cx.waker().wake_by_ref();
         }
-        !self.1
+        !self.1[direction]
     }
 }
 
@@ -151,7 +152,7 @@ mod stutter {
 
     impl AsyncRead for Stutter {
         fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, space: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-            if !self.is_ready(cx) {
+            if !self.is_ready(0, cx) {
                 return Poll::Pending;
             }
             let mut few = [0; 5];
@@ -165,7 +166,7 @@ mod stutter {
 
     impl AsyncWrite for Stutter {
         fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-            if !self.is_ready(cx) {
+            if !self.is_ready(1, cx) {
                 return Poll::Pending;
             }
             let len = bytes.len().min(5);
@@ -173,7 +174,7 @@ mod stutter {
         }
 
         fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            if !self.is_ready(cx) {
+            if !self.is_ready(1, cx) {
                 return Poll::Pending;
             }
             Pin::new(&mut self.0).poll_flush(cx)
@@ -195,10 +196,10 @@ async fn t03_tls_in_pieces_is_the_same() {
     let client_tls = ClientTls::with_ca_pem(authority.pem().as_bytes()).unwrap();
     let (near, far) = tokio::io::duplex(512);
     let serving = tokio::spawn(async move {
-        let stream = server_tls.accept(Stutter(far, false)).await.unwrap();
+        let stream = server_tls.accept(Stutter(far, [false; 2])).await.unwrap();
         echo(wsproto_io::accept(stream).await.unwrap()).await
     });
-    let stream = client_tls.connect("localhost", Stutter(near, false)).await.unwrap();
+    let stream = client_tls.connect("localhost", Stutter(near, [false; 2])).await.unwrap();
     let socket = wsproto_io::ConnectOptions::new().connect_on("ws://localhost/", stream).await.unwrap();
     let (mut reader, mut writer) = socket.split();
     let reading = tokio::spawn(async move {
