@@ -24,6 +24,8 @@ pub(crate) struct Incoming {
     closed: Option<Box<Closed>>,
     /// A message that is longer than the assembler takes, though not longer than the receiver does.
     too_big: Option<Box<RemoteProtocolError>>,
+    /// Whether a stream of messages was told of the end.
+    pub(crate) has_ended: bool,
 }
 
 /// Where the application is in the buffer.
@@ -46,7 +48,7 @@ impl Incoming {
         let marks = Marks { start: 0, end: first.len(), exhausted: first.is_empty() };
         let (assembler, size) = (Assembler::new(limit), ReadSize::new());
         let (filled, held, closed, too_big) = (false, None, None, None);
-        Self { receiver, assembler, buffer: first, marks, size, filled, held, closed, too_big }
+        Self { receiver, assembler, buffer: first, marks, size, filled, held, closed, too_big, has_ended: false }
     }
 
     /// Whether there may be events that need no more bytes.

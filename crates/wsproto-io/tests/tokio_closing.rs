@@ -1,15 +1,20 @@
-//! Closing ends in time, whatever the peer does.
+//! Closing ends in time, whatever the peer does, and who sends learns how it ended.
 
 #![cfg(feature = "tokio")]
 #![allow(clippy::unwrap_used, missing_docs)]
+
+#[path = "support/tokio.rs"]
+mod support;
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use support::{End, Wire, encode, server};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use wsproto_io::wsproto::CloseCode;
+use wsproto::{CloseCode, CloseFrame, LocalProtocolError, Message};
 use wsproto_io::{AcceptOptions, Error, Timeout};
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -74,4 +79,66 @@ async fn close_in_time() {
         }
     };
     assert!(matches!(end, Err(Error::Timeout(Timeout::Close))));
+}
+
+/// A peer that closes and is gone leaves a broken transport, and in it why it closed.
+#[tokio::test]
+async fn who_only_sends_is_told_the_peers_close_and_not_that_the_pipe_broke() {
+    let wire = Wire::new(encode([CloseFrame::new(CloseCode::POLICY_VIOLATION, "enough")]), End::Reset);
+    wire.state().broken = Some(io::ErrorKind::BrokenPipe);
+    for sends in [true, false] {
+        let mut socket = server(&wire);
+        let error = if sends {
+            socket.send("more").await.unwrap_err()
+        } else {
+            socket.feed("more").await.unwrap();
+            socket.flush().await.unwrap_err()
+        };
+        assert!(
+            matches!(&error, Error::Closed(closed) if closed.code == 1008 && closed.reason == "enough"),
+            "{error:?}"
+        );
+        wire.state().read = 0;
+    }
+    // Where there is no Close, the transport's own error says most; a message that waits is not thrown away for it.
+    let wire = Wire::new(encode([Message::text("last")]), End::Reset);
+    wire.state().broken = Some(io::ErrorKind::BrokenPipe);
+    let mut socket = server(&wire);
+    assert!(matches!(socket.send("more").await, Err(Error::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe));
+    assert_eq!(socket.recv().await.unwrap().unwrap().as_text(), Some("last"));
+}
+
+#[tokio::test]
+async fn nothing_is_queued_behind_our_own_close() {
+    let wire = Wire::stuck();
+    let mut socket = server(&wire);
+    socket.feed(vec![7; 40_000]).await.unwrap();
+    socket.feed(vec![7; 40_000]).await.unwrap();
+    socket.send_close(CloseCode::NORMAL, ""); // waits for room, as the queue is full
+    wire.give(usize::MAX);
+    let refused = socket.send("behind").await;
+    assert!(matches!(refused, Err(Error::Local(LocalProtocolError::CloseSent))), "{refused:?}");
+    socket.flush().await.unwrap();
+    let frames = support::frames(&wire.written());
+    assert_eq!(frames.last().unwrap().0.opcode, wsproto::frame::Opcode::Close);
+}
+
+#[tokio::test]
+async fn a_flush_of_what_was_given_up_is_no_success() {
+    let wire = Wire::stuck();
+    let (mut reader, mut writer) = server(&wire).split();
+    writer.feed("never written").await.unwrap();
+    wire.end(End::Reset);
+    assert!(matches!(reader.recv().await, Err(Error::Io(_))));
+    assert!(matches!(writer.flush().await, Err(Error::Closed(closed)) if closed.code == 1006));
+}
+
+#[tokio::test]
+async fn a_stream_tells_of_an_error_once() {
+    let wire = Wire::new(encode([Message::text("one")]), End::Reset);
+    let items: Vec<_> = server(&wire).collect().await;
+    assert!(matches!(items.as_slice(), [Ok(_), Err(Error::Io(_))]), "{items:?}");
+    let (reader, _writer) = server(&Wire::new(encode([Message::text("one")]), End::Fin)).split();
+    let items: Vec<_> = reader.collect().await;
+    assert!(matches!(items.as_slice(), [Ok(_), Err(Error::Remote(_))]), "{items:?}");
 }

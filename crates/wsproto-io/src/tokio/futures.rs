@@ -14,17 +14,32 @@ use super::side::Side;
 use super::split::{Reader, Writer};
 use super::websocket::WebSocket;
 use crate::error::Error;
+use crate::incoming::Incoming;
 use crate::message::{IntoMessage as _, Message};
 
-/// The messages, as [`recv`](WebSocket::recv) gives them. The stream ends after the closing handshake; after an error, the
-/// next item is the same error or [`Error::Closed`].
+/// The messages, as [`recv`](WebSocket::recv) gives them. The stream ends after the closing handshake, or after one error.
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
     type Item = Result<Message, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let (incoming, io) = self.parts();
-        poll_message(incoming, Side::Own(io), cx).map(Result::transpose)
+        poll_item(incoming, cx, |incoming, cx| poll_message(incoming, Side::Own(io), cx))
     }
+}
+
+/// The next item of a stream: one error, and nothing behind it.
+pub(super) fn poll_item(
+    incoming: &mut Incoming,
+    cx: &mut Context<'_>,
+    poll: impl FnOnce(&mut Incoming, &mut Context<'_>) -> Poll<Result<Option<Message>, Error>>,
+) -> Poll<Option<Result<Message, Error>>> {
+    if incoming.has_ended {
+        return Poll::Ready(None);
+    }
+    poll(incoming, cx).map(|message| {
+        incoming.has_ended = !matches!(message, Ok(Some(_)));
+        message.transpose()
+    })
 }
 
 /// As the stream of a whole [`WebSocket`].
@@ -32,7 +47,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for Reader<S> {
     type Item = Result<Message, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.poll_message(cx).map(Result::transpose)
+        self.poll_item(cx)
     }
 }
 

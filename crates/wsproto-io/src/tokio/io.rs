@@ -1,5 +1,8 @@
 //! The transport, what is to be written to it, and the clock: everything of a connection but what was read.
 
+mod ending;
+mod room;
+
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -10,15 +13,16 @@ use tokio::task::coop;
 use tokio::time::Instant;
 use wsproto::frame::Role;
 use wsproto::keepalive::Action;
-use wsproto::{CloseCode, CloseFrame, Event, Ping, RemoteProtocolError, Reply};
+use wsproto::{CloseCode, CloseFrame, Event, LocalProtocolError, Ping, RemoteProtocolError, Reply};
 
+use self::ending::Ending;
 use super::handle::Handle;
 use super::pulse::{Pulse, RoundTrip};
 use super::timer::Timer;
 use crate::error::{Closed, Error, Timeout};
 use crate::incoming::Incoming;
 use crate::options::Keep;
-use crate::outgoing::{LOW, Outgoing};
+use crate::outgoing::Outgoing;
 use crate::trace::{debug, trace};
 
 /// The times of a connection.
@@ -60,29 +64,9 @@ pub(super) struct Io<S> {
     ping_owed: bool,
     /// Whether nobody takes messages any more: they are thrown away.
     pub(super) discards: bool,
+    /// Whether something that was queued was given up.
+    lost: bool,
 }
-
-/// How far the end of the transport is, after the end of the WebSocket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ending {
-    /// It has not begun.
-    Open,
-    /// What is queued is written, the last Close above all; then our direction ends.
-    Writing,
-    /// What still comes is thrown away, this many bytes at most, until the peer ends its direction, too.
-    Draining {
-        until: Instant,
-        bytes: usize,
-    },
-    Over,
-}
-
-/// How long a server waits for the client to take what was sent and to end the transport, before it does so itself.
-/// (A transport that is closed with unread bytes in it may destroy what was sent.)
-const LINGER: Duration = Duration::from_secs(1);
-
-/// How much is read and thrown away for that, at either end, in bytes.
-const LINGER_BYTES: usize = 256 * 1024;
 
 /// Where no deadline is to be reached: a time far away that can still be added to.
 const FAR: Duration = Duration::from_secs(365 * 86_400);
@@ -111,6 +95,7 @@ impl<S> Io<S> {
             choked: false,
             ping_owed: false,
             discards: false,
+            lost: false,
         }
     }
 
@@ -146,6 +131,12 @@ impl<S> Io<S> {
             (None, Some(kind)) => Err(Error::Io(kind.into())),
             (None, None) => Ok(()),
         }
+    }
+
+    /// Whether a message can be sent, and our own Close is not before it.
+    pub(super) fn check_sendable(&self) -> Result<(), Error> {
+        self.check_open()?;
+        if self.closing.is_some() { Err(LocalProtocolError::CloseSent.into()) } else { Ok(()) }
     }
 
     /// Takes note of an event: pays what is owed for it.
@@ -268,23 +259,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
         }
     }
 
-    /// Whether the time for closing has run out: a peer that goes on sending does not prolong it.
-    fn is_late(&self) -> bool {
-        self.closing.is_some_and(|closing| closing <= Instant::now())
-    }
-
-    fn give_up_closing(&mut self) -> Error {
-        self.abandon();
-        Error::Timeout(Timeout::Close)
-    }
-
-    /// Looks at the time for closing alone. Ready where it ran out.
-    fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let Some(closing) = self.closing else { return Poll::Pending };
-        ready!(self.timer.poll_at(closing, cx));
-        Poll::Ready(Err(self.give_up_closing()))
-    }
-
     /// Writes until at most this many bytes wait, and flushes.
     pub(super) fn poll_write(&mut self, mark: usize, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         if let Some(kind) = self.broken {
@@ -401,170 +375,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
         incoming.broken();
         self.abandon();
         Poll::Ready(Err(Error::Timeout(timeout)))
-    }
-
-    /// Ends all, without a word more: there is nobody to say it to.
-    fn abandon(&mut self) {
-        self.over(Closed::abnormal());
-        self.outgoing.discard();
-        self.handle.queued(0);
-        self.ending = Ending::Over;
-        let mut cx = Context::from_waker(std::task::Waker::noop());
-        let _ = Pin::new(&mut self.stream).poll_shutdown(&mut cx);
-    }
-
-    /// Waits until there is room for a message. Meanwhile it reads, and answers the control frames in front of the first
-    /// message that the application has not taken. (Where somebody else reads, there is no `incoming` here.)
-    pub(super) fn poll_room(
-        &mut self,
-        mut incoming: Option<&mut Incoming>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), Error>> {
-        self.choked |= self.outgoing.is_full();
-        if !self.choked {
-            // One who only sends, and never waits, learns of it, too.
-            if self.handle.is_asked() {
-                self.heed(cx);
-                let _ = self.poll_write(0, cx);
-            }
-            return Poll::Ready(Ok(()));
-        }
-        self.heed(cx);
-        loop {
-            match self.poll_write(LOW, cx) {
-                Poll::Ready(written) => {
-                    self.choked = false;
-                    return Poll::Ready(written);
-                }
-                Poll::Pending => ready!(self.poll_meanwhile(incoming.as_deref_mut(), cx))?,
-            }
-        }
-    }
-
-    /// Writes all, and answers control frames meanwhile, as [`poll_room`](Self::poll_room).
-    pub(super) fn poll_flush(
-        &mut self,
-        mut incoming: Option<&mut Incoming>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), Error>> {
-        self.heed(cx);
-        loop {
-            match self.poll_write(0, cx) {
-                Poll::Ready(written) => return Poll::Ready(written),
-                Poll::Pending => ready!(self.poll_meanwhile(incoming.as_deref_mut(), cx))?,
-            }
-        }
-    }
-
-    /// What is done while the transport takes nothing. Ready where something was queued, or the connection has ended.
-    fn poll_meanwhile(&mut self, incoming: Option<&mut Incoming>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let Some(incoming) = incoming else { return self.poll_closing(cx) };
-        loop {
-            self.look_ahead(incoming);
-            if self.closed.is_some() && self.outgoing.is_in_frame() {
-                // Our Close cannot leave before the end of the frame that is in progress.
-                self.closing.get_or_insert_with(|| deadline(self.close_timeout));
-                return self.poll_closing(cx);
-            }
-            self.check_open()?;
-            if self.is_late() {
-                incoming.broken();
-                return Poll::Ready(Err(self.give_up_closing()));
-            }
-            if incoming.has_unread() {
-                // The answer to our Ping may be behind the message that nobody takes.
-                self.pulse.pause();
-                let late = ready!(self.poll_closing(cx));
-                incoming.broken();
-                return Poll::Ready(late);
-            }
-            self.pulse.resume();
-            match self.poll_fill(incoming, cx) {
-                Poll::Ready(read) => read?,
-                Poll::Pending => return self.poll_clock(incoming, cx),
-            }
-        }
-    }
-
-    /// Takes the events in front of the next message.
-    fn look_ahead(&mut self, incoming: &mut Incoming) {
-        if incoming.holds_message() && !self.discards {
-            return;
-        }
-        let mut events = incoming.events();
-        loop {
-            match events.next() {
-                Ok(Some((Event::Message(_), _))) if self.discards => {}
-                Ok(Some((Event::Message(piece), _))) => return events.hold(piece),
-                Ok(Some((event, reply))) => self.heard(&event, reply),
-                Ok(None) => return,
-                Err(error) => return self.refuse(error),
-            }
-        }
-    }
-
-    /// After the last event: writes the last that there is to say, and ends the transport so that it arrives.
-    pub(super) fn poll_end(&mut self, incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<()> {
-        let closing = *self.closing.get_or_insert_with(|| deadline(self.close_timeout));
-        // A failed connection need not wait for the peer, whichever end it is (RFC 6455 §7.1.7).
-        let waits = self.role == Role::Client && incoming.error().is_none();
-        loop {
-            match self.ending {
-                Ending::Open => self.ending = Ending::Writing,
-                Ending::Writing => {
-                    let mut said = self.poll_write(0, cx).map(|_| ());
-                    if self.broken.is_none() && !self.outgoing.is_settled() {
-                        said = Poll::Pending; // the other half is in the middle of a frame, and our Close behind it
-                    }
-                    if said.is_ready() && !waits {
-                        // "a server [...] SHOULD initiate a TCP Close immediately" (RFC 6455 §7.1.1).
-                        said = Pin::new(&mut self.stream).poll_shutdown(cx).map(|_| ());
-                    }
-                    if said.is_ready() {
-                        let until = if waits { closing } else { closing.min(deadline(LINGER)) };
-                        self.ending = Ending::Draining { until, bytes: LINGER_BYTES };
-                    } else {
-                        ready!(self.timer.poll_at(closing, cx));
-                        self.abandon();
-                    }
-                }
-                Ending::Draining { until, bytes } => match self.poll_drain(incoming, bytes, cx) {
-                    Poll::Ready(_) if until <= Instant::now() => self.abandon(),
-                    Poll::Ready(Some(bytes)) => self.ending = Ending::Draining { until, bytes },
-                    Poll::Ready(None) => self.abandon(),
-                    Poll::Pending => {
-                        ready!(self.timer.poll_at(until, cx));
-                        self.abandon();
-                    }
-                },
-                Ending::Over => return Poll::Ready(()),
-            }
-        }
-    }
-
-    /// For a writer whose reader reads: waits until that has seen the end.
-    pub(super) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        if self.ending != Ending::Over {
-            // The reader may be busy with messages: the Close leaves all the same, and its time runs.
-            let _ = self.poll_write(0, cx);
-            self.closing.get_or_insert_with(|| deadline(self.close_timeout));
-            return self.poll_closing(cx);
-        }
-        match self.closed() {
-            Some(closed) if closed.code == 1006 => Poll::Ready(Err(Error::Closed(closed.clone()))),
-            _ => Poll::Ready(Ok(())),
-        }
-    }
-
-    /// Reads and throws away. What is left of `bytes`; `None` at the end.
-    fn poll_drain(&mut self, incoming: &mut Incoming, bytes: usize, cx: &mut Context<'_>) -> Poll<Option<usize>> {
-        match ready!(self.poll_read(incoming, cx)) {
-            Ok(n) if n > 0 => {
-                incoming.throw_away();
-                Poll::Ready(bytes.checked_sub(n))
-            }
-            _ => Poll::Ready(None),
-        }
     }
 }
 

@@ -53,11 +53,7 @@ impl<'a, 'm, S: AsyncRead + AsyncWrite + Unpin> Sending<'a, 'm, S> {
     }
 
     fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.side.poll(cx, self.incoming.as_deref_mut(), |io, incoming, cx| match io.poll_write(0, cx) {
-            Poll::Ready(written) => Poll::Ready(written),
-            // What is queued leaves with the next call; unless that is too much.
-            Poll::Pending => io.poll_room(incoming, cx),
-        })
+        self.side.poll(cx, self.incoming.as_deref_mut(), Io::poll_send)
     }
 }
 
@@ -73,7 +69,7 @@ pub(super) fn queue<S>(io: &mut Io<S>, message: &Message<'_>) -> Result<(), Erro
 /// Encodes the next step of the message.
 fn step<S>(io: &mut Io<S>, message: &Message<'_>, encoding: &mut Option<Encoding>) -> Result<(), Error> {
     if encoding.is_none() {
-        io.check_open()?;
+        io.check_sendable()?;
     }
     let encoded = match encoding {
         None => io.outgoing.begin(message).map(|begun| *encoding = Some(begun)),

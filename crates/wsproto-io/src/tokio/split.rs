@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use wsproto::CloseCode;
 
 use super::batch::Batch;
+use super::futures::poll_item;
 use super::handle::{Counters, Handle};
 use super::io::Io;
 use super::pulse::RoundTrip;
@@ -67,7 +68,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
         Ok(open.then(|| Batch::new(incoming.events(), side())))
     }
 
-    pub(super) fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
+    pub(super) fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {
+        let Self { incoming: Some(incoming), shared, .. } = self else { return Poll::Ready(None) };
+        poll_item(incoming, cx, |incoming, cx| poll_message(incoming, Side::Shared(shared, Half::Reader), cx))
+    }
+
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
         let Self { incoming: Some(incoming), shared, .. } = self else { return Poll::Ready(Ok(None)) };
         poll_message(incoming, Side::Shared(shared, Half::Reader), cx)
     }

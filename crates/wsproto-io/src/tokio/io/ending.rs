@@ -1,0 +1,129 @@
+//! The end of a connection: the time for closing, and the end of the transport.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+use wsproto::frame::Role;
+
+use super::{Io, deadline};
+use crate::error::{Closed, Error, Timeout};
+use crate::incoming::Incoming;
+
+/// How far the end of the transport is, after the end of the WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// It has not begun.
+    Open,
+    /// What is queued is written, the last Close above all; then our direction ends.
+    Writing,
+    /// What still comes is thrown away, this many bytes at most, until the peer ends its direction, too.
+    Draining {
+        until: Instant,
+        bytes: usize,
+    },
+    Over,
+}
+
+/// How long a server waits for the client to take what was sent and to end the transport, before it does so itself.
+/// (A transport that is closed with unread bytes in it may destroy what was sent.)
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How much is read and thrown away for that, at either end, in bytes.
+const LINGER_BYTES: usize = 256 * 1024;
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
+    /// Whether the time for closing has run out: a peer that goes on sending does not prolong it.
+    pub(super) fn is_late(&self) -> bool {
+        self.closing.is_some_and(|closing| closing <= Instant::now())
+    }
+
+    pub(super) fn give_up_closing(&mut self) -> Error {
+        self.abandon();
+        Error::Timeout(Timeout::Close)
+    }
+
+    /// Looks at the time for closing alone. Ready where it ran out.
+    pub(super) fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let Some(closing) = self.closing else { return Poll::Pending };
+        ready!(self.timer.poll_at(closing, cx));
+        Poll::Ready(Err(self.give_up_closing()))
+    }
+
+    /// After the last event: writes the last that there is to say, and ends the transport so that it arrives.
+    pub(in super::super) fn poll_end(&mut self, incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<()> {
+        let closing = *self.closing.get_or_insert_with(|| deadline(self.close_timeout));
+        // A failed connection need not wait for the peer, whichever end it is (RFC 6455 §7.1.7).
+        let waits = self.role == Role::Client && incoming.error().is_none();
+        loop {
+            match self.ending {
+                Ending::Open => self.ending = Ending::Writing,
+                Ending::Writing => {
+                    let mut said = self.poll_write(0, cx).map(|_| ());
+                    if self.broken.is_none() && !self.outgoing.is_settled() {
+                        said = Poll::Pending; // the other half is in the middle of a frame, and our Close behind it
+                    }
+                    if said.is_ready() && !waits {
+                        // "a server [...] SHOULD initiate a TCP Close immediately" (RFC 6455 §7.1.1).
+                        said = Pin::new(&mut self.stream).poll_shutdown(cx).map(|_| ());
+                    }
+                    if said.is_ready() {
+                        let until = if waits { closing } else { closing.min(deadline(LINGER)) };
+                        self.ending = Ending::Draining { until, bytes: LINGER_BYTES };
+                    } else {
+                        ready!(self.timer.poll_at(closing, cx));
+                        self.abandon();
+                    }
+                }
+                Ending::Draining { until, bytes } => match self.poll_drain(incoming, bytes, cx) {
+                    Poll::Ready(_) if until <= Instant::now() => self.abandon(),
+                    Poll::Ready(Some(bytes)) => self.ending = Ending::Draining { until, bytes },
+                    Poll::Ready(None) => self.abandon(),
+                    Poll::Pending => {
+                        ready!(self.timer.poll_at(until, cx));
+                        self.abandon();
+                    }
+                },
+                Ending::Over => return Poll::Ready(()),
+            }
+        }
+    }
+
+    /// For a writer whose reader reads: waits until that has seen the end.
+    pub(in super::super) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if self.ending != Ending::Over {
+            // The reader may be busy with messages: the Close leaves all the same, and its time runs.
+            let _ = self.poll_write(0, cx);
+            self.closing.get_or_insert_with(|| deadline(self.close_timeout));
+            return self.poll_closing(cx);
+        }
+        match self.closed() {
+            Some(closed) if closed.code == 1006 => Poll::Ready(Err(Error::Closed(closed.clone()))),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Reads and throws away. What is left of `bytes`; `None` at the end.
+    fn poll_drain(&mut self, incoming: &mut Incoming, bytes: usize, cx: &mut Context<'_>) -> Poll<Option<usize>> {
+        match ready!(self.poll_read(incoming, cx)) {
+            Ok(n) if n > 0 => {
+                incoming.throw_away();
+                Poll::Ready(bytes.checked_sub(n))
+            }
+            _ => Poll::Ready(None),
+        }
+    }
+
+    /// Ends all, without a word more: there is nobody to say it to.
+    pub(super) fn abandon(&mut self) {
+        self.over(Closed::abnormal());
+        self.lost |= !self.outgoing.is_settled();
+        self.outgoing.discard();
+        self.handle.queued(0);
+        self.ending = Ending::Over;
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let _ = Pin::new(&mut self.stream).poll_shutdown(&mut cx);
+    }
+}
