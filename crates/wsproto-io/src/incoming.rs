@@ -8,7 +8,8 @@ use wsproto::{Assembler, Data, Event, Input, Limits, Message, Receiver, RemotePr
 use crate::error::Closed;
 use crate::lend::{self, ReadSize};
 
-/// The receiving half of a connection, and the bytes that were read and not yet taken.
+/// The receiving half of a connection, and the bytes that were read and not yet taken. What is rare is boxed: there are
+/// many connections, and most of them wait.
 #[derive(Debug)]
 pub(crate) struct Incoming {
     receiver: Receiver,
@@ -19,10 +20,10 @@ pub(crate) struct Incoming {
     /// Whether the last read filled its buffer: then the next one hardly waits.
     filled: bool,
     /// A piece that was come upon while its control frames were looked for, before anybody asked for it.
-    held: Option<Message<'static>>,
-    closed: Option<Closed>,
+    held: Option<Box<Message<'static>>>,
+    closed: Option<Box<Closed>>,
     /// A message that is longer than the assembler takes, though not longer than the receiver does.
-    too_big: Option<RemoteProtocolError>,
+    too_big: Option<Box<RemoteProtocolError>>,
 }
 
 /// Where the application is in the buffer.
@@ -65,12 +66,15 @@ impl Incoming {
 
     /// What the peer's Close said, or what stands for it.
     pub(crate) const fn closed(&self) -> Option<&Closed> {
-        self.closed.as_ref()
+        match &self.closed {
+            Some(closed) => Some(&**closed),
+            None => None,
+        }
     }
 
     /// What the connection failed with.
     pub(crate) fn error(&self) -> Option<RemoteProtocolError> {
-        self.receiver.error().or(self.too_big)
+        self.receiver.error().or(self.too_big.as_deref().copied())
     }
 
     /// Before a read that may wait: the thread frees what it keeps for writing, where it is large.
@@ -114,12 +118,12 @@ impl Incoming {
 
     /// Notes that the transport has ended.
     pub(crate) fn eof(&mut self) -> Result<(), RemoteProtocolError> {
-        self.receiver.receive_eof().inspect_err(|error| self.closed = Some(Closed::failed(*error)))
+        self.receiver.receive_eof().inspect_err(|error| self.closed = Some(Closed::failed(*error).into()))
     }
 
     /// Notes that the transport has failed.
     pub(crate) fn broken(&mut self) {
-        self.closed.get_or_insert_with(Closed::abnormal);
+        self.closed.get_or_insert_with(|| Closed::abnormal().into());
     }
 
     /// The events of what was read. `'b` is the borrow of the buffer.
@@ -142,26 +146,26 @@ pub(crate) struct Events<'b> {
     input: Input<'b>,
     receiver: &'b mut Receiver,
     assembler: &'b mut Assembler,
-    closed: &'b mut Option<Closed>,
-    too_big: &'b mut Option<RemoteProtocolError>,
+    closed: &'b mut Option<Box<Closed>>,
+    too_big: &'b mut Option<Box<RemoteProtocolError>>,
     marks: &'b mut Marks,
-    held: &'b mut Option<Message<'static>>,
+    held: &'b mut Option<Box<Message<'static>>>,
 }
 
 impl<'b> Events<'b> {
     /// The next event, and the reply that is owed for it.
     #[inline]
     pub(crate) fn next(&mut self) -> Result<Option<(Event<'b>, Option<Reply>)>, RemoteProtocolError> {
-        if let Some(error) = *self.too_big {
-            return Err(error);
+        if let Some(error) = self.too_big {
+            return Err(**error);
         }
         if let Some(piece) = self.held.take() {
-            return Ok(Some((Event::Message(piece), None)));
+            return Ok(Some((Event::Message(*piece), None)));
         }
         match self.receiver.receive(&mut self.input) {
             Ok(Some(event)) => {
                 if let Event::Close(frame) = &event {
-                    *self.closed = Some(Closed::received(frame));
+                    *self.closed = Some(Closed::received(frame).into());
                 }
                 let reply = event.response();
                 Ok(Some((event, reply)))
@@ -172,7 +176,7 @@ impl<'b> Events<'b> {
             }
             Err(error) => {
                 self.marks.exhausted = true;
-                *self.closed = Some(Closed::failed(error));
+                *self.closed = Some(Closed::failed(error).into());
                 Err(error)
             }
         }
@@ -184,7 +188,7 @@ impl<'b> Events<'b> {
             Data::Text(text) => Data::from(text.into_owned()),
             Data::Binary(bytes) => Data::from(bytes.into_owned()),
         };
-        *self.held = Some(Message { data, ..piece });
+        *self.held = Some(Box::new(Message { data, ..piece }));
     }
 
     /// Joins pieces; gives a message that is whole.
@@ -192,14 +196,14 @@ impl<'b> Events<'b> {
         self.assembler.push(piece).map_err(|TooBig { limit }| {
             let error = RemoteProtocolError::MessageTooBig { limit: limit as u64 };
             self.marks.exhausted = true;
-            *self.closed = Some(Closed::failed(error));
-            *self.too_big = Some(error);
+            *self.closed = Some(Closed::failed(error).into());
+            *self.too_big = Some(error.into());
             error
         })
     }
 
     pub(crate) fn closed(&self) -> Option<&Closed> {
-        self.closed.as_ref()
+        self.closed.as_deref()
     }
 }
 

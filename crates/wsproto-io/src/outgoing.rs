@@ -33,8 +33,8 @@ pub(crate) struct Outgoing {
     taken: usize,
     /// Whether the payload of a frame is not encoded whole: nothing else may be queued.
     in_frame: bool,
-    /// The reply that finds no room.
-    owed: ReplySlot,
+    /// The reply that finds no room. (Boxed: it is as large as it is rare.)
+    owed: Option<Box<ReplySlot>>,
 }
 
 /// How far the encoding of a message is; the message itself is its owner's, who brings it along at each step.
@@ -59,16 +59,7 @@ impl Encoding {
 
 impl Outgoing {
     pub(crate) fn new(sender: Sender, encoding: bool) -> Self {
-        Self {
-            sender,
-            encoding,
-            queue: Vec::new(),
-            written: 0,
-            total: 0,
-            taken: 0,
-            in_frame: false,
-            owed: ReplySlot::new(),
-        }
+        Self { sender, encoding, queue: Vec::new(), written: 0, total: 0, taken: 0, in_frame: false, owed: None }
     }
 
     /// Bytes that wait for the transport.
@@ -83,12 +74,12 @@ impl Outgoing {
 
     /// Whether nothing waits that could be written now. (In the middle of a frame a reply cannot.)
     pub(crate) fn is_empty(&self) -> bool {
-        self.queued() == 0 && (self.owed.is_empty() || self.in_frame)
+        self.queued() == 0 && (self.owed.is_none() || self.in_frame)
     }
 
     /// Whether nothing waits, and no reply is owed.
     pub(crate) fn is_settled(&self) -> bool {
-        self.queued() == 0 && self.owed.is_empty()
+        self.queued() == 0 && self.owed.is_none()
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -177,8 +168,8 @@ impl Outgoing {
 
     /// Queues a reply, or where there is no room keeps it until there is.
     pub(crate) fn reply(&mut self, reply: Reply) {
-        if self.has_no_room() || !self.owed.is_empty() {
-            self.owed.put(reply);
+        if self.has_no_room() || self.owed.is_some() {
+            self.owed.get_or_insert_default().put(reply);
         } else {
             self.lend();
             self.sender.reply(reply, &mut self.queue);
@@ -192,8 +183,8 @@ impl Outgoing {
 
     /// Queues the reply that found no room before.
     fn pay(&mut self) {
-        if !self.owed.is_empty() && !self.has_no_room() {
-            if let Some(reply) = self.owed.take() {
+        if self.owed.is_some() && !self.has_no_room() {
+            if let Some(reply) = self.owed.take().and_then(|mut slot| slot.take()) {
                 self.lend();
                 self.sender.reply(reply, &mut self.queue);
             }
@@ -243,7 +234,7 @@ impl Outgoing {
 
     /// Forgets all that waits: the transport will not take it.
     pub(crate) fn discard(&mut self) {
-        self.owed = ReplySlot::new();
+        self.owed = None;
         self.release();
     }
 

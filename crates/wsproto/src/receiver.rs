@@ -3,7 +3,8 @@
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::string::String;
-use core::fmt;
+use alloc::vec::Vec;
+use core::{fmt, mem};
 
 use crate::close::{CloseCode, CloseFrame};
 use crate::error::RemoteProtocolError;
@@ -30,7 +31,8 @@ pub struct Receiver {
     limits: Limits,
     phase: Phase,
     header: Inline<MAX_HEADER>,
-    control: Inline<MAX_CONTROL_PAYLOAD>,
+    /// What is there of a control payload that the input cut in two. Without memory but for that: it is rare.
+    control: Vec<u8>,
     character: Unfinished,
     message: Option<MessageSoFar>,
     decoders: Option<Box<DecoderStack>>,
@@ -87,7 +89,7 @@ impl Receiver {
             limits,
             phase: Phase::Header,
             header: Inline::new(),
-            control: Inline::new(),
+            control: Vec::new(),
             character: Unfinished::none(),
             message: None,
             decoders,
@@ -298,14 +300,13 @@ impl Receiver {
         let payload = if bytes.len() == control.len {
             Cow::Borrowed(&*bytes)
         } else {
-            self.control.extend(bytes);
+            self.control.reserve_exact(missing);
+            self.control.extend_from_slice(bytes);
             if self.control.len() < control.len {
                 self.phase = Phase::Control(control);
                 return Ok(None);
             }
-            let payload = Cow::Owned(self.control.as_bytes().to_vec());
-            self.control.clear();
-            payload
+            Cow::Owned(mem::take(&mut self.control))
         };
         self.phase = Phase::Header;
         Ok(Some(match control.opcode {

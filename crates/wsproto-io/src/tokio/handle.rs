@@ -39,7 +39,8 @@ struct Inner {
 
 #[derive(Default)]
 struct Request {
-    close: Option<(CloseCode, String)>,
+    /// Boxed, as it comes once at most, and there are many connections.
+    close: Option<Box<(CloseCode, String)>>,
     /// Who is to look.
     waker: Option<Waker>,
 }
@@ -96,7 +97,7 @@ impl Handle {
     pub fn close(&self, code: CloseCode, reason: &str) {
         let mut request = self.request();
         if request.close.is_none() {
-            request.close = Some((code, reason.to_owned()));
+            request.close = Some(Box::new((code, reason.to_owned())));
             if let Some(waker) = request.waker.take() {
                 drop(request);
                 waker.wake();
@@ -110,7 +111,7 @@ impl Handle {
         if request.close.is_none() && !request.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
             request.waker = Some(waker.clone());
         }
-        request.close.clone()
+        request.close.as_deref().cloned()
     }
 
     fn request(&self) -> MutexGuard<'_, Request> {

@@ -47,7 +47,7 @@ pub(super) struct Io<S> {
     /// Until when the peer has to answer our Close, and the transport to end.
     closing: Option<Instant>,
     /// What is known of the peer's end.
-    closed: Option<Closed>,
+    closed: Option<Box<Closed>>,
     ending: Ending,
     /// What the transport failed with when it was written to: it takes nothing any more.
     broken: Option<io::ErrorKind>,
@@ -111,8 +111,8 @@ impl<S> Io<S> {
     }
 
     /// What the peer's Close said, or what stands for it.
-    pub(super) const fn closed(&self) -> Option<&Closed> {
-        self.closed.as_ref()
+    pub(super) fn closed(&self) -> Option<&Closed> {
+        self.closed.as_deref()
     }
 
     /// Whether nothing is left to do.
@@ -122,7 +122,7 @@ impl<S> Io<S> {
 
     /// Whether a message can be sent.
     pub(super) fn check_open(&self) -> Result<(), Error> {
-        match (&self.closed, self.broken) {
+        match (self.closed(), self.broken) {
             (Some(closed), _) => Err(Error::Closed(closed.clone())),
             (None, Some(kind)) => Err(Error::Io(kind.into())),
             (None, None) => Ok(()),
@@ -164,7 +164,7 @@ impl<S> Io<S> {
     fn over(&mut self, closed: Closed) {
         if self.closed.is_none() {
             trace!("the WebSocket has ended: {closed}");
-            self.closed = Some(closed);
+            self.closed = Some(closed.into());
             self.pulse.stop();
         }
     }
@@ -484,7 +484,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
             }
             return Poll::Pending;
         }
-        match &self.closed {
+        match self.closed() {
             Some(closed) if closed.code == 1006 => Poll::Ready(Err(Error::Closed(closed.clone()))),
             _ => Poll::Ready(Ok(())),
         }
