@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use wsproto_io::wsproto::{CloseCode, Event};
-use wsproto_io::{Client, Error, Transport, WebSocket};
+use wsproto_io::{Batch, Client, Error, Transport, WebSocket};
 
 use super::log;
 
@@ -16,32 +16,48 @@ pub(super) fn echo(
     client: &Client,
     log: Arc<Log>,
 ) -> impl Future<Output = Result<(), Error>> + Send + use<> {
-    let address = client.address;
     log.accepted();
-    if log.verbose {
-        let subprotocol = socket.subprotocol().map(|name| format!(", subprotocol {name}")).unwrap_or_default();
-        log.about(address, &format!("connected to {}{subprotocol}", client.request.target()));
-    }
+    let subprotocol = socket.subprotocol().map(|name| format!(", subprotocol {name}")).unwrap_or_default();
+    log.about(client.address, &format!("connected to {}{subprotocol}", client.request.target()));
+    // Boxed, and only where it is wanted: a connection that waits is small.
+    let told = log.verbose.then(|| Box::new((log, client.address)));
     async move {
-        match echo_all(&mut socket).await {
-            // The server stops, and has sent its Close, while the client goes on sending: to nobody any more.
-            Err(Error::Local(_)) => socket.close(CloseCode::GOING_AWAY, "").await?,
-            ended => ended?,
+        if !has_ended(echo_all(&mut socket).await)? {
+            Box::pin(socket.close(CloseCode::GOING_AWAY, "")).await?;
         }
-        if let Some(closed) = socket.closed() {
-            log.about(address, &closed.to_string());
+        if let (Some(told), Some(closed)) = (told, socket.closed()) {
+            told.0.about(told.1, &closed.to_string());
         }
         Ok(())
     }
 }
 
-/// Echoes what each read brings: one write for all its messages, pieces as they come, so that no message is held whole.
+/// Whether echoing ended with the connection. It ends before where the server stops, and has sent its Close, while the
+/// client goes on sending: to nobody any more.
+fn has_ended(echoed: Result<(), Error>) -> Result<bool, Error> {
+    match echoed {
+        Ok(()) => Ok(true),
+        Err(Error::Local(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 async fn echo_all(socket: &mut WebSocket<Transport>) -> Result<(), Error> {
-    while let Some(mut batch) = socket.read().await? {
-        while let Some(event) = batch.next() {
-            if let Event::Message(piece) = event {
-                batch.feed(piece).await?;
-            }
+    loop {
+        // On the heap, so that a connection that waits is not as large as one that works.
+        let echoing = match socket.read().await? {
+            Some(batch) => Box::pin(echo_batch(batch)),
+            None => return Ok(()),
+        };
+        echoing.await?;
+    }
+}
+
+/// Echoes what one read brought: one write for all its messages, pieces as they come, so that no message is held whole.
+async fn echo_batch(mut batch: Batch<'_, Transport>) -> Result<(), Error> {
+    while let Some(event) = batch.next() {
+        if let Event::Message(piece) = event {
+            batch.feed(piece).await?;
         }
     }
     Ok(())

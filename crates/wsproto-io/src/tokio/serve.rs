@@ -280,18 +280,28 @@ where
     H: Fn(WebSocket<Transport>, Client) -> F + Send + Sync + 'static,
     F: Future<Output = Result<(), Error>> + Send + 'static,
 {
-    async fn run(self: Arc<Self>, number: u64, tcp: TcpStream, address: SocketAddr) {
+    /// The life of a connection. Not an `async fn`, which would keep its arguments to its end.
+    fn run(self: Arc<Self>, number: u64, tcp: TcpStream, address: SocketAddr) -> impl Future<Output = ()> + Send {
         // Boxed, so that a connection is not as large as its handshake.
-        let result = match Box::pin(self.shake_hands(tcp, address)).await {
-            Ok((socket, client)) => {
-                let _guard = self.enter(number, &socket.handle());
-                (self.handler)(socket, client).await
+        let shaking = Box::pin(Arc::clone(&self).shake_hands(tcp, address));
+        async move {
+            // A value that is taken apart, or awaited, keeps its place beside those of its parts while its block lasts:
+            // hence the block, and the pin.
+            let (_guard, handling) = {
+                let begun = shaking.await.map(|(socket, client)| self.begin(number, socket, client));
+                match begun {
+                    Ok(begun) => begun,
+                    Err(error) => return self.settings.tell(Some(address), &error),
+                }
+            };
+            if let Err(error) = pin!(handling).await {
+                self.settings.tell(Some(address), &error);
             }
-            Err(error) => Err(error),
-        };
-        if let Err(error) = result {
-            self.settings.tell(Some(address), &error);
         }
+    }
+
+    fn begin(&self, number: u64, socket: WebSocket<Transport>, client: Client) -> (impl Drop + use<'_, H, F>, F) {
+        (self.enter(number, &socket.handle()), (self.handler)(socket, client))
     }
 
     /// Notes that a connection is open, until the guard is dropped.
@@ -304,7 +314,11 @@ where
     }
 
     /// The handshakes, of TLS and of the WebSocket, in their time; and not once the server stops.
-    async fn shake_hands(&self, tcp: TcpStream, address: SocketAddr) -> Result<(WebSocket<Transport>, Client), Error> {
+    async fn shake_hands(
+        self: Arc<Self>,
+        tcp: TcpStream,
+        address: SocketAddr,
+    ) -> Result<(WebSocket<Transport>, Client), Error> {
         let settings = &self.settings;
         let shaken = pin!(async {
             tcp.set_nodelay(settings.nodelay)?;
