@@ -1,0 +1,190 @@
+//! What a connection costs the server in memory, with the built binary and thousands of them.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+mod support;
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use wsproto::extension::deflate::PerMessageDeflate;
+use wsproto::handshake::http1::{self, HeadLimits, ResponseReader};
+use wsproto::handshake::{ClientHandshake, ClientRequest, Outcome};
+use wsproto::{Connection, Event, Input, Limits, Message, OsRandom};
+
+use support::Server;
+
+/// How many connections are counted; fewer where the system does not allow as many descriptors.
+const CONNECTIONS: usize = 5000;
+
+/// How many there are before: by then threads, buffers and codecs are there that all connections share.
+const WARM_UP: usize = 500;
+
+/// Bytes of each message.
+const MESSAGE: usize = 1024;
+
+/// One at a time: each takes as many descriptors as there may be.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// As many of `wanted` as there may be descriptors, and a few for other things.
+fn allowed(wanted: usize) -> usize {
+    let limit = usize::try_from(rlimit::increase_nofile_limit(u64::MAX).unwrap()).unwrap_or(usize::MAX);
+    wanted.min(limit.saturating_sub(WARM_UP + 100))
+}
+
+fn resident(server: &Server) -> usize {
+    let status = fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
+}
+
+/// A client that takes little itself.
+struct Client {
+    stream: TcpStream,
+    connection: Connection,
+}
+
+impl Client {
+    fn connect(server: &Server, deflate: Option<&Arc<PerMessageDeflate>>) -> Self {
+        let random = OsRandom::new().unwrap();
+        let mut request = ClientRequest::from_url(&server.url).unwrap();
+        request.extensions.extend(deflate.map(|deflate| Arc::clone(deflate) as _));
+        let handshake = ClientHandshake::new(request, random.nonce()).unwrap();
+        let mut out = Vec::new();
+        http1::write_request(&handshake, &mut out).unwrap();
+        let mut stream = TcpStream::connect(server.address()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.write_all(&out).unwrap();
+        let mut reader = ResponseReader::new(handshake, HeadLimits::default());
+        let (mut head, mut filled) = ([0; 1024], 0);
+        loop {
+            filled += stream.read(&mut head[filled..]).unwrap();
+            match reader.receive(&head[..filled]).unwrap() {
+                None => {}
+                Some((Outcome::Accepted(accepted), _)) => {
+                    assert_eq!(accepted.extensions.is_empty(), deflate.is_none());
+                    return Self {
+                        stream,
+                        connection: Connection::client(accepted.extensions, Limits::default(), random),
+                    };
+                }
+                Some((Outcome::Rejected(response), _)) => panic!("rejected with {}", response.status()),
+            }
+        }
+    }
+
+    fn send(&mut self, message: &[u8]) {
+        let mut out = Vec::new();
+        self.connection.send(Message::binary(message), &mut out).unwrap();
+        self.stream.write_all(&out).unwrap();
+    }
+
+    fn assert_receives(&mut self, message: &[u8]) {
+        let (mut received, mut buffer) = (Vec::new(), [0; 2 * MESSAGE]);
+        loop {
+            let n = self.stream.read(&mut buffer).unwrap();
+            assert_ne!(n, 0, "the server has ended");
+            let mut input = Input::new(&mut buffer[..n]);
+            while let Some(event) = self.connection.receive(&mut input).unwrap() {
+                if let Event::Message(piece) = event {
+                    received.extend_from_slice(piece.data.as_bytes());
+                    if piece.message_finished {
+                        assert!(received == message);
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Bytes that do not compress, and differ with the seed.
+fn noise(seed: usize) -> Vec<u8> {
+    let mut state = seed as u64;
+    let next = |_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state.to_be_bytes()[0]
+    };
+    (0..MESSAGE).map(next).collect()
+}
+
+/// What each of many connections has made the server's resident memory grow by, in bytes, after so many echoes of 1 KiB on
+/// each of them, all at the same time.
+fn grown_by(what: &str, deflate: Option<PerMessageDeflate>, echoes: usize) -> usize {
+    let _alone = alone();
+    let count = allowed(CONNECTIONS);
+    let deflate = deflate.map(Arc::new);
+    let server = Server::start(&[]);
+    let open = |n: usize| {
+        let mut clients: Vec<_> = (0..n).map(|_| Client::connect(&server, deflate.as_ref())).collect();
+        for round in 0..echoes {
+            let message = noise(round);
+            clients.iter_mut().for_each(|client| client.send(&message));
+            clients.iter_mut().for_each(|client| client.assert_receives(&message));
+        }
+        clients
+    };
+    let warm_up = open(WARM_UP);
+    let before = resident(&server);
+    let clients = open(count);
+    let after = resident(&server);
+    let each = (after - before) / count;
+    println!("{what}: {each} bytes for each of {count} connections ({before} bytes before, {after} after)");
+    drop((warm_up, clients));
+    each
+}
+
+#[test]
+fn a_connection_without_compression_takes_2_kib() {
+    let each = grown_by("without compression", None, 1);
+    assert!(each <= 2 * 1024, "{each}");
+}
+
+#[test]
+fn a_connection_with_compression_takes_1_kib_more() {
+    let deflate = PerMessageDeflate::new().server_no_context_takeover(true).client_no_context_takeover(true);
+    let each = grown_by("without context takeover", Some(deflate), 1);
+    assert!(each <= 3 * 1024, "{each}");
+}
+
+#[test]
+fn a_connection_with_context_takeover_takes_its_windows_and_2_kib_more() {
+    // Windows of 12 bits, which five messages fill, in both directions; and 2 KiB more for what works with them.
+    let each = grown_by("with context takeover", Some(PerMessageDeflate::new()), 5);
+    assert!(each <= 2 * 1024 + 2 * 4096 + 2 * 1024, "{each}");
+}
+
+#[test]
+fn h14_half_open_connections_take_8_kib_and_end_at_the_deadline() {
+    let _alone = alone();
+    let server = Server::start(&[]);
+    let warm_up: Vec<_> = (0..100).map(|_| Client::connect(&server, None)).collect();
+    let before = resident(&server);
+    let begun = Instant::now();
+    // Half of them say nothing, half of them a part of a request.
+    let mut streams: Vec<_> = (0..1000).map(|_| TcpStream::connect(server.address()).unwrap()).collect();
+    for stream in streams.iter_mut().step_by(2) {
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Padding: ").unwrap();
+    }
+    // Let in behind them all.
+    drop(Client::connect(&server, None));
+    let each = resident(&server).saturating_sub(before) / streams.len();
+    println!("half open: {each} bytes for each");
+    assert!(each <= 8 * 1024, "{each}");
+    // 10 s is the default. A busy machine may take longer to open them, but they end one by one.
+    let opened = begun.elapsed();
+    for stream in &mut streams {
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let _ = stream.read_to_end(&mut Vec::new());
+    }
+    let taken = begun.elapsed();
+    assert!(taken >= Duration::from_millis(9_500) && taken < opened + Duration::from_secs(11), "{taken:?}, {opened:?}");
+    drop(warm_up);
+}
