@@ -4,12 +4,18 @@
 
 mod support;
 
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use wsproto_io::blocking::ConnectOptions;
+use wsproto_io::tls::rustls::client::verify_server_name;
+use wsproto_io::tls::rustls::pki_types::ServerName;
+use wsproto_io::tls::rustls::server::ParsedCertificate;
+use wsproto_io::tls::{ClientTls, Fingerprints};
 use wsproto_io::wsproto::CloseCode;
 use wsproto_io::{Error, Message, Timeout};
 
@@ -250,4 +256,90 @@ fn t07_a_client_that_goes_on_sending_gets_the_close_whole() {
     assert_eq!(server.wait(Duration::from_secs(5)).code(), Some(0));
     let log = server.stderr();
     assert!(log.trim_end().ends_with("closed with code 1001: the server stops"), "{log}");
+}
+
+/// Connects with TLS, echoes, and closes. Gives the certificate that was presented.
+fn echo_with_tls(server: &Server, tls: ClientTls) -> Vec<u8> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut socket = wsproto_io::ConnectOptions::new().tls(tls).connect(server.url.as_str()).await.unwrap();
+        socket.send("hello").await.unwrap();
+        assert_eq!(socket.recv().await.unwrap(), Some(Message::Text("hello".into())));
+        let certificate = socket.stream().tls().unwrap().peer_certificates().unwrap()[0].to_vec();
+        socket.close(CloseCode::NORMAL, "").await.unwrap();
+        certificate
+    })
+}
+
+/// A folder of this test's own, with these files.
+fn folder(name: &str, files: &[(&str, &str)]) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::create_dir_all(&folder).unwrap();
+    for (file, content) in files {
+        fs::write(folder.join(file), content).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn serve_shows_the_certificate_it_was_given() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+    let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    let folder = folder("tls-given", &[("cert.pem", &certificate), ("key.pem", &key)]);
+    let file = |name| folder.join(name).display().to_string();
+    let mut server = Server::start(&["--tls-cert", &file("cert.pem"), "--tls-key", &file("key.pem")]);
+    assert!(server.url.starts_with("wss://"), "{}", server.url);
+    let expected = Fingerprints::of_pem(certificate.as_bytes()).unwrap();
+    let hex = expected.certificate.map(|byte| format!("{byte:02X}")).join(":");
+    assert_eq!(server.line("certificate SHA-256: "), hex);
+    assert_eq!(server.line("public key pin (SPKI SHA-256): "), expected.public_key_pin());
+    let presented = echo_with_tls(&server, ClientTls::with_ca_pem(certificate.as_bytes()).unwrap());
+    assert_eq!(presented, made.cert.der().to_vec());
+}
+
+#[test]
+fn serve_makes_a_certificate_for_this_machine() {
+    let mut server = Server::start(&["--tls-self-signed"]);
+    assert_eq!(server.line("certificate SHA-256: ").split(':').count(), 32);
+    assert_eq!(server.line("public key pin (SPKI SHA-256): ").len(), 44);
+    let presented = echo_with_tls(&server, ClientTls::dangerous_without_verification().unwrap()).into();
+    let parsed = ParsedCertificate::try_from(&presented).unwrap();
+    for (name, is_its_own) in [("localhost", true), ("127.0.0.1", true), ("::1", true), ("other.example", false)] {
+        let checked = verify_server_name(&parsed, &ServerName::try_from(name).unwrap());
+        assert_eq!(checked.is_ok(), is_its_own, "{name}: {checked:?}");
+    }
+}
+
+#[test]
+fn serve_says_what_is_wrong_with_its_certificate() {
+    let make = || rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (made, other) = (make(), make());
+    let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    let folder = folder(
+        "tls-wrong",
+        &[("cert.pem", &certificate), ("key.pem", &key), ("other.pem", &other.signing_key.serialize_pem())],
+    );
+    let file = |name| folder.join(name).display().to_string();
+    let fails = |certificate: &str, key: &str, end: &str| {
+        assert_fails(
+            &run(&["serve", "--listen", "127.0.0.1:0", "--tls-cert", certificate, "--tls-key", key], b""),
+            end,
+        );
+    };
+    let (certificate, key, other) = (file("cert.pem"), file("key.pem"), file("other.pem"));
+    let missing = file("missing.pem");
+    fails(&missing, &key, &format!("{missing}: No such file or directory (os error 2)"));
+    fails(&certificate, &missing, &format!("{missing}: No such file or directory (os error 2)"));
+    fails(&key, &key, &format!("{key}: there is no certificate in it (-----BEGIN CERTIFICATE-----)"));
+    fails(&certificate, &other, &format!("the key does not belong to the certificate: {other}"));
+    for arguments in [
+        &["--tls-cert", &certificate][..],
+        &["--tls-key", &key],
+        &["--tls-self-signed", "--tls-cert", &certificate, "--tls-key", &key],
+        &["--max-connections", "0"],
+    ] {
+        let output = run(&[&["serve"][..], arguments].concat(), b"");
+        let error = text(&output.stderr);
+        assert!(output.status.code() == Some(2) && error.starts_with("error: "), "{error}");
+    }
 }
