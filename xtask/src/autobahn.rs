@@ -26,6 +26,8 @@ pub(crate) struct Plan {
     /// The server only; with neither or both of `server` and `client`, both.
     pub(crate) server: bool,
     pub(crate) client: bool,
+    /// Our ends on the blocking driver, instead of those on tokio.
+    pub(crate) blocking: bool,
     /// Both at the same time.
     pub(crate) parallel: bool,
     /// Another echo server than ours, a command with `{port}`.
@@ -34,6 +36,13 @@ pub(crate) struct Plan {
     pub(crate) client_command: Option<String>,
     /// Cases or patterns; none means all.
     pub(crate) cases: Vec<String>,
+}
+
+impl Plan {
+    /// The folder of its reports, among the suite's.
+    const fn driver(&self) -> &'static str {
+        if self.blocking { "blocking" } else { "tokio" }
+    }
 }
 
 /// Sets the suite up, builds our peers, runs and judges.
@@ -45,7 +54,7 @@ pub(crate) fn run(workspace: &Workspace, plan: &Plan) -> Result<()> {
     let mut wrong = Vec::new();
     let mut running = Vec::new();
     for direction in &directions {
-        running.push(Run::start(&folder, direction, plan)?);
+        running.push(Run::start(&folder.join(plan.driver()), &folder, direction, plan)?);
         if !plan.parallel {
             wrong.extend(running.drain(..).map(Run::finish).filter_map(Result::err));
         }
@@ -66,6 +75,11 @@ struct Direction {
     command: String,
 }
 
+/// Builds one of our ends for the suite.
+fn build_end(name: &str) -> Result<()> {
+    CommandLine::new("cargo build --release --locked -p wsproto-conformance --bin").arg(name).run()
+}
+
 /// Builds what is needed of ours.
 fn directions(workspace: &Workspace, plan: &Plan) -> Result<Vec<Direction>> {
     let both = plan.server == plan.client;
@@ -74,6 +88,9 @@ fn directions(workspace: &Workspace, plan: &Plan) -> Result<Vec<Direction>> {
     if plan.server || both {
         let command = if let Some(command) = &plan.server_command {
             command.clone()
+        } else if plan.blocking {
+            build_end("autobahn-blocking-server")?;
+            format!("{} 127.0.0.1:{{port}}", CommandLine::new("").arg(binary("autobahn-blocking-server")))
         } else {
             CommandLine::new("cargo build --release --locked -p wsproto-cli").run()?;
             let wsproto = CommandLine::new("").arg(binary("wsproto")).args(["serve", "--max-message-size"]);
@@ -85,8 +102,9 @@ fn directions(workspace: &Workspace, plan: &Plan) -> Result<Vec<Direction>> {
         let command = if let Some(command) = &plan.client_command {
             command.clone()
         } else {
-            CommandLine::new("cargo build --release --locked -p wsproto-conformance --bin autobahn-client").run()?;
-            format!("{} {{url}}", CommandLine::new("").arg(binary("autobahn-client")))
+            let name = if plan.blocking { "autobahn-blocking-client" } else { "autobahn-client" };
+            build_end(name)?;
+            format!("{} {{url}}", CommandLine::new("").arg(binary(name)))
         };
         directions.push(Direction { peer: "client", mode: ["fuzzingserver", "--client"], command });
     }
@@ -105,14 +123,14 @@ struct Run {
 }
 
 impl Run {
-    fn start(folder: &Path, direction: &Direction, plan: &Plan) -> Result<Self> {
-        let reports = folder.join(direction.peer);
+    fn start(reports: &Path, suite: &Path, direction: &Direction, plan: &Plan) -> Result<Self> {
+        let reports = reports.join(direction.peer);
         // A full run takes some ten minutes, a short one half a minute. The limits are for what hangs.
         let seconds = if plan.full { "2400" } else { "300" };
-        let python = folder.join("venv/bin/python");
+        let python = suite.join("venv/bin/python");
         let mut command = CommandLine::new("")
             .path(&python)
-            .variable("PYTHONPATH", folder.join("suite").to_string_lossy())
+            .variable("PYTHONPATH", suite.join("suite").to_string_lossy())
             .args(["-W", "ignore"])
             .arg(format!("{SCRIPTS}/wstest3.py"))
             .args(direction.mode)

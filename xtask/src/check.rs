@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use crate::command::{CommandLine, find_program};
 use crate::step::{Outcome, Step};
 use crate::workspace::Workspace;
-use crate::{autobahn, fuzz, licences, threats};
+use crate::{autobahn, browser, fuzz, licences, threats};
 
 /// All steps. The last one runs the short Autobahn cases, or all of them.
 pub(crate) fn steps(full_autobahn: bool) -> Vec<Step> {
@@ -25,6 +25,7 @@ pub(crate) fn steps(full_autobahn: bool) -> Vec<Step> {
         step("no-std", "the core builds for a target that has no std", no_std),
         step("package", "the crates can be published and carry their licences", package),
         step("fuzz", "the fuzz targets compile", fuzz_targets),
+        step("browser", "the page of `wsproto serve` in headless Chromium, without TLS and with it", browser::run),
     ];
     steps.push(if full_autobahn {
         Step {
@@ -171,5 +172,6 @@ fn fuzz_targets(workspace: &Workspace) -> Result<Outcome> {
 
 fn run_autobahn(workspace: &Workspace, full: bool) -> Result<Outcome> {
     autobahn::run(workspace, &autobahn::Plan { full, parallel: true, ..Default::default() })?;
+    autobahn::run(workspace, &autobahn::Plan { blocking: true, parallel: true, ..Default::default() })?;
     Ok(Outcome::Passed)
 }

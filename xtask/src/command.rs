@@ -68,6 +68,11 @@ impl CommandLine {
         self.command().spawn().with_context(|| format!("cannot start `{self}`"))
     }
 
+    /// As [`Self::spawn`]; the caller reads what it prints to standard output.
+    pub(crate) fn spawn_and_read(&self) -> Result<Child> {
+        self.command().stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start `{self}`"))
+    }
+
     /// What the command prints to standard output.
     pub(crate) fn output(&self) -> Result<String> {
         let output =

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod autobahn;
+mod browser;
 mod check;
 mod command;
 mod fuzz;
@@ -16,6 +17,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use lexopt::prelude::*;
 
+use crate::step::Outcome;
 use crate::workspace::Workspace;
 
 const HELP: &str = "\
@@ -28,15 +30,19 @@ usage: cargo xtask COMMAND
       --full-autobahn   the Autobahn step runs all 517 cases both ways, instead of the short ones
       --list            print the names of the steps
 
-  autobahn [--full] [--server] [--client] [--parallel] [CASE…]
-      The Autobahn test suite against our server and our client. Reports: target/autobahn/.
+  autobahn [--full] [--server] [--client] [--blocking] [--parallel] [CASE…]
+      The Autobahn test suite against our server and our client. Reports: target/autobahn/{tokio,blocking}/.
       Without --full, the cases with messages over 8 KiB in 12.* and 13.* are left out.
       --server          our server only
       --client          our client only
+      --blocking        our ends on the blocking driver, instead of those on tokio
       --parallel        both at the same time, on two cores
       --server-command CMD, --client-command CMD
                         try another peer: CMD with {port}, or with {url}
       CASE              cases or patterns: 6.4.1 '9.*'
+
+  browser
+      The page of `wsproto serve` in headless Chromium. Screenshots: target/browser/.
 
   fuzz [--seconds 60] [TARGET…]
       Runs each fuzz target, or those named, for so many seconds. Findings: target/fuzz/artifacts/.
@@ -66,6 +72,7 @@ fn run() -> Result<bool> {
     match command.as_str() {
         "check" => check(arguments),
         "autobahn" => autobahn(arguments),
+        "browser" => browser(arguments),
         "fuzz" => fuzz(arguments),
         "help" => {
             print!("{HELP}");
@@ -104,6 +111,7 @@ fn autobahn(mut arguments: lexopt::Parser) -> Result<bool> {
             Long("full") => plan.full = true,
             Long("server") => plan.server = true,
             Long("client") => plan.client = true,
+            Long("blocking") => plan.blocking = true,
             Long("parallel") => plan.parallel = true,
             Long("server-command") => plan.server_command = Some(arguments.value()?.string()?),
             Long("client-command") => plan.client_command = Some(arguments.value()?.string()?),
@@ -113,6 +121,16 @@ fn autobahn(mut arguments: lexopt::Parser) -> Result<bool> {
     }
     autobahn::run(&Workspace::load()?, &plan)?;
     Ok(true)
+}
+
+fn browser(mut arguments: lexopt::Parser) -> Result<bool> {
+    if let Some(argument) = arguments.next()? {
+        return Err(argument.unexpected().into());
+    }
+    match browser::run(&Workspace::load()?)? {
+        Outcome::Passed => Ok(true),
+        Outcome::LeftOut(reason) => bail!("{reason}"),
+    }
 }
 
 fn fuzz(mut arguments: lexopt::Parser) -> Result<bool> {

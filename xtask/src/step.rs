@@ -34,13 +34,14 @@ pub(crate) fn select(steps: Vec<Step>, names: &[String]) -> Result<Vec<Step>> {
 
 /// Runs the steps and tells how they ended; the last line counts them.
 pub(crate) fn run(workspace: &Workspace, steps: &[Step]) -> Result<bool> {
+    let may_leave_out = std::env::var_os("CI").is_none_or(|ci| ci != "true");
     let (mut passed, mut failed, mut left_out) = (0, 0, 0);
     let mut summary = Vec::new();
     let start = Instant::now();
     for (n, step) in steps.iter().enumerate() {
         println!("\n== {}/{} {}: {}", n + 1, steps.len(), step.name, step.title);
         let step_start = Instant::now();
-        let outcome = (step.run)(workspace);
+        let outcome = (step.run)(workspace).and_then(|outcome| judge(outcome, may_leave_out));
         let seconds = step_start.elapsed().as_secs_f64();
         let verdict = match &outcome {
             Ok(Outcome::Passed) => {
@@ -71,6 +72,14 @@ pub(crate) fn run(workspace: &Workspace, steps: &[Step]) -> Result<bool> {
     Ok(failed == 0)
 }
 
+/// The continuous integration leaves nothing out: what cannot be had there is a failure.
+fn judge(outcome: Outcome, may_leave_out: bool) -> Result<Outcome> {
+    match outcome {
+        Outcome::LeftOut(reason) if !may_leave_out => bail!("nothing may be left out where CI=true: {reason}"),
+        outcome => Ok(outcome),
+    }
+}
+
 fn closing_line(passed: u32, failed: u32, left_out: u32) -> String {
     let skipped = if left_out == 0 { String::new() } else { format!(", {left_out} skipped") };
     format!("{passed} passed, {failed} failed{skipped}")
@@ -95,6 +104,15 @@ mod tests {
         assert_eq!(names(&select(steps(), &["test".into(), "format".into()]).unwrap()), ["format", "test"]);
         let error = select(steps(), &["tests".into()]).err().unwrap().to_string();
         assert!(error.contains("\"tests\"") && error.contains("format, clippy, test"), "{error}");
+    }
+
+    #[test]
+    fn the_continuous_integration_leaves_nothing_out() {
+        let left_out = || Outcome::LeftOut("there is no node".into());
+        assert!(matches!(judge(left_out(), true), Ok(Outcome::LeftOut(_))));
+        assert!(matches!(judge(Outcome::Passed, false), Ok(Outcome::Passed)));
+        let error = judge(left_out(), false).err().unwrap().to_string();
+        assert!(error.ends_with("there is no node"), "{error}");
     }
 
     #[test]

@@ -1,0 +1,138 @@
+//! The page of `wsproto serve` in headless Chromium; the work is done by `conformance/browser/`.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, ChildStdout};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::command::{CommandLine, find_program};
+use crate::step::Outcome;
+use crate::workspace::Workspace;
+
+const SCRIPT: &str = "conformance/browser";
+
+/// What is needed of it.
+const FILES: [&str; 4] = ["README.md", "package.json", "package-lock.json", "page.mjs"];
+
+/// The subprotocol that the server speaks, and that the page must show.
+const SUBPROTOCOL: &str = "chat.example";
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Builds the server, and uses its page, without TLS and with it. Screenshots: `target/browser/`.
+pub(crate) fn run(workspace: &Workspace) -> Result<Outcome> {
+    if let Err(reason) = have_node().and_then(|()| have_chromium()) {
+        return Ok(Outcome::LeftOut(format!("{reason:#}; the page was not seen in a browser")));
+    }
+    let folder = workspace.target().join("browser");
+    if let Err(reason) = install(&folder) {
+        return Ok(Outcome::LeftOut(format!("{reason:#}; the page was not seen in a browser")));
+    }
+    CommandLine::new("cargo build --release --locked -p wsproto-cli").run()?;
+    let wsproto = workspace.target().join("release/wsproto");
+    for arguments in [&[][..], &["--tls-self-signed"]] {
+        let server = Server::start(&wsproto, arguments)?;
+        server.show(&folder)?;
+    }
+    Ok(Outcome::Passed)
+}
+
+fn have_node() -> Result<()> {
+    for program in ["node", "npm"] {
+        if find_program(program).is_none() {
+            bail!("there is no {program}");
+        }
+    }
+    let version = CommandLine::new("node --version").output()?;
+    let major = version.trim().trim_start_matches('v').split('.').next().and_then(|major| major.parse::<u32>().ok());
+    match major {
+        Some(20..) => Ok(()),
+        _ => bail!("Node.js 20 or later is needed, and this is {}", version.trim()),
+    }
+}
+
+/// Looks where the script does; installs one where this may be done.
+fn have_chromium() -> Result<()> {
+    let names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+    if std::env::var_os("CHROMIUM").is_some() || names.iter().any(|name| find_program(name).is_some()) {
+        return Ok(());
+    }
+    if find_program("apt-get").is_none() {
+        bail!("there is no Chromium, and no apt-get to install it");
+    }
+    if CommandLine::new("id -u").output()?.trim() != "0" {
+        bail!("there is no Chromium, and only root may install it");
+    }
+    CommandLine::new("apt-get update -q").run_within(5 * MINUTE).context("Chromium cannot be installed")?;
+    CommandLine::new("apt-get install -q -y --no-install-recommends chromium")
+        .variable("DEBIAN_FRONTEND", "noninteractive")
+        .run_within(10 * MINUTE)
+        .context("Chromium cannot be installed")
+}
+
+/// Copies the script, and fetches what drives the browser. (It is small, and never written into the sources.)
+fn install(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    for file in FILES {
+        fs::copy(Path::new(SCRIPT).join(file), folder.join(file)).with_context(|| format!("cannot copy {file}"))?;
+    }
+    CommandLine::new("npm ci --ignore-scripts --no-audit --no-fund --prefix")
+        .path(folder)
+        .run_within(3 * MINUTE)
+        .context("what drives the browser cannot be had")
+}
+
+/// A running `wsproto serve`. It is ended when it is dropped.
+struct Server {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    url: String,
+}
+
+impl Server {
+    fn start(wsproto: &Path, arguments: &[&str]) -> Result<Self> {
+        let command = CommandLine::new("")
+            .path(wsproto)
+            .args(["serve", "--listen", "127.0.0.1:0", "--subprotocol", SUBPROTOCOL])
+            .args(arguments.iter().copied());
+        println!("   $ {command}");
+        let mut child = command.spawn_and_read()?;
+        let stdout = BufReader::new(child.stdout.take().context("its standard output is not there")?);
+        let mut server = Self { child, stdout, url: String::new() };
+        server.url = server.line("listening on ")?;
+        Ok(server)
+    }
+
+    /// The next line of its output, without this start.
+    fn line(&mut self, start: &str) -> Result<String> {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line)?;
+        let rest = line.trim_end().strip_prefix(start);
+        Ok(rest.with_context(|| format!("the server printed {line:?}, not {start:?}"))?.to_owned())
+    }
+
+    /// Shows its page to the browser.
+    fn show(mut self, folder: &Path) -> Result<()> {
+        let script = CommandLine::new("node").path(&folder.join("page.mjs")).args(["--subprotocol", SUBPROTOCOL]);
+        let mut script = script.arg("--out").path(folder).arg("--url");
+        if let Some(rest) = self.url.strip_prefix("wss") {
+            script = script.arg(format!("https{rest}"));
+            self.line("certificate SHA-256: ")?;
+            script = script.arg("--spki").arg(self.line("public key pin (SPKI SHA-256): ")?);
+        } else {
+            script = script.arg(self.url.replacen("ws", "http", 1));
+        }
+        script.run_within(5 * MINUTE)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
