@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdout};
 use std::time::Duration;
 
@@ -93,7 +93,7 @@ struct Server {
 }
 
 impl Server {
-    fn start(wsproto: &PathBuf, arguments: &[&str]) -> Result<Self> {
+    fn start(wsproto: &Path, arguments: &[&str]) -> Result<Self> {
         let command = CommandLine::new("")
             .path(wsproto)
             .args(["serve", "--listen", "127.0.0.1:0", "--subprotocol", SUBPROTOCOL])

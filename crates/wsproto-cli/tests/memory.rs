@@ -1,7 +1,7 @@
 //! What a connection costs the server in memory, with the built binary and thousands of them.
 
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod support;
 
