@@ -15,7 +15,7 @@ use futures_util::StreamExt as _;
 use support::{End, Wire, encode, server};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use wsproto::{CloseCode, CloseFrame, LocalProtocolError, Message};
-use wsproto_io::{AcceptOptions, Error, Timeout};
+use wsproto_io::{AcceptOptions, Error, ServeOptions, Timeout, connect, serve};
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
@@ -141,4 +141,35 @@ async fn a_stream_tells_of_an_error_once() {
     let (reader, _writer) = server(&Wire::new(encode([Message::text("one")]), End::Fin)).split();
     let items: Vec<_> = reader.collect().await;
     assert!(matches!(items.as_slice(), [Ok(_), Err(Error::Remote(_))]), "{items:?}");
+}
+
+/// A server that stops while its clients go on sending: the loop of the documentation gives each of them the Close, whole.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t07_a_client_that_goes_on_sending_gets_the_close_of_a_server_that_stops() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let options = ServeOptions::new().shutdown(async { drop(stopped.await) });
+    let server = tokio::spawn(serve(listener, options, |mut socket, _| async move {
+        while let Some(message) = socket.recv().await? {
+            socket.feed(message).await?;
+        }
+        Ok(())
+    }));
+    let mut clients = Vec::new();
+    for _ in 0..8 {
+        let (mut reader, mut writer) = connect(&url).await.unwrap().split();
+        clients.push(tokio::spawn(async move {
+            let sending = tokio::spawn(async move { while writer.send(vec![7; 1000]).await.is_ok() {} });
+            while reader.recv().await.unwrap().is_some() {}
+            sending.await.unwrap();
+            reader.closed().unwrap().code
+        }));
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    stop.send(()).unwrap();
+    for client in clients {
+        assert_eq!(client.await.unwrap(), 1001);
+    }
+    server.await.unwrap();
 }

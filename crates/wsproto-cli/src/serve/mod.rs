@@ -10,7 +10,6 @@
 mod echo;
 mod identity;
 mod page;
-mod signals;
 
 use std::error::Error;
 use std::io::{self, Write as _};
@@ -27,7 +26,7 @@ use wsproto_io::{AcceptOptions, ServeOptions};
 
 use self::echo::Log;
 use self::identity::Identity;
-use self::signals::Signals;
+use crate::interrupts::Interrupts;
 
 /// Runs an echo server: every message comes back, on every path. A browser that opens the address is shown a page.
 #[derive(Debug, clap::Args)]
@@ -84,7 +83,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
 async fn serve(arguments: &Arguments, accept: AcceptOptions, identity: Option<Identity>) -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(arguments.listen).await;
     let listener = listener.map_err(|error| format!("cannot listen on {}: {error}", arguments.listen))?;
-    let mut signals = Signals::new()?;
+    let mut signals = Interrupts::new()?;
     tell(listener.local_addr()?, identity.as_ref());
 
     let log = Arc::new(Log::new(arguments.verbose));

@@ -49,7 +49,8 @@ impl<'b, S: AsyncRead + AsyncWrite + Unpin> Batch<'b, S> {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As there; but after a Close that another task asked for, [`Local`](Error::Local): the batch cannot read until the end.
+    /// [`WebSocket::close`](super::WebSocket::close) does.
     pub async fn send<'m>(&mut self, message: impl IntoMessage<'m>) -> Result<(), Error> {
         Sending::new(self.side.reborrow(), None, message.into_message()).send().await
     }
@@ -58,7 +59,7 @@ impl<'b, S: AsyncRead + AsyncWrite + Unpin> Batch<'b, S> {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`send`](Self::send).
     pub async fn feed<'m>(&mut self, message: impl IntoMessage<'m>) -> Result<(), Error> {
         Sending::new(self.side.reborrow(), None, message.into_message()).feed().await
     }

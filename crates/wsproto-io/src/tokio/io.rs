@@ -64,8 +64,12 @@ pub(super) struct Io<S> {
     ping_owed: bool,
     /// Whether nobody takes messages any more: they are thrown away.
     pub(super) discards: bool,
+    /// Whether the next message need not wait.
+    granted: bool,
     /// Whether something that was queued was given up.
     lost: bool,
+    /// Whether another task asked for our Close.
+    pub(super) asked_to_close: bool,
 }
 
 /// Where no deadline is to be reached: a time far away that can still be added to.
@@ -95,7 +99,9 @@ impl<S> Io<S> {
             choked: false,
             ping_owed: false,
             discards: false,
+            granted: false,
             lost: false,
+            asked_to_close: false,
         }
     }
 
@@ -229,6 +235,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
         if self.closing.is_none() && self.closed.is_none() {
             if let Some((code, reason)) = self.handle.asked(cx.waker()) {
                 self.send_close(code, &reason);
+                self.asked_to_close = true;
             }
         }
     }

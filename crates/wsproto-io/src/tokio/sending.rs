@@ -45,8 +45,11 @@ impl<'a, 'm, S: AsyncRead + AsyncWrite + Unpin> Sending<'a, 'm, S> {
                 return Poll::Ready(Ok(()));
             }
             // With each step anew: between two, other tasks have their turn.
-            ready!(side.poll(cx, incoming.as_deref_mut(), |io, incoming, cx| {
-                ready!(io.poll_room(incoming, cx))?;
+            ready!(side.poll(cx, incoming.as_deref_mut(), |io, mut incoming, cx| {
+                ready!(io.poll_room(incoming.as_deref_mut(), cx))?;
+                if encoding.is_none() && io.asked_to_close {
+                    return io.poll_leave(incoming, cx);
+                }
                 Poll::Ready(step(io, message, encoding))
             }))?;
         }

@@ -122,14 +122,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Writer<S> {
     ///
     /// As there.
     pub async fn ready(&mut self) -> Result<(), Error> {
-        poll_fn(|cx| self.poll_room(cx)).await
+        poll_fn(|cx| self.poll_ready(cx)).await
     }
 
-    pub(super) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.side().poll(cx, None, |io, incoming, cx| {
-            io.check_open()?;
-            io.poll_room(incoming, cx)
-        })
+    pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.side().poll(cx, None, Io::poll_ready)
     }
 
     /// Writes all that is queued; as [`WebSocket::flush`](super::WebSocket::flush).

@@ -217,7 +217,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// # Errors
     ///
-    /// Yours, the transport's, or [`Closed`](Error::Closed) after the peer's Close.
+    /// Yours, the transport's, or [`Closed`](Error::Closed) after the peer's Close; also after one that another task asked for
+    /// by a [`Handle`]: then the connection has ended in order, and what came meanwhile was thrown away.
     pub async fn send<'m>(&mut self, message: impl IntoMessage<'m>) -> Result<(), Error> {
         let (incoming, io) = self.parts();
         Sending::new(Side::Own(io), Some(incoming), message.into_message()).send().await
@@ -244,8 +245,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// The transport's, or [`Closed`](Error::Closed).
     pub async fn ready(&mut self) -> Result<(), Error> {
         let (incoming, io) = self.parts();
-        io.check_open()?;
-        poll_fn(|cx| io.poll_room(Some(incoming), cx)).await
+        poll_fn(|cx| io.poll_ready(Some(incoming), cx)).await
     }
 
     /// Writes all that is queued.

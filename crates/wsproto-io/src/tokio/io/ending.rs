@@ -52,6 +52,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
         Poll::Ready(Err(self.give_up_closing()))
     }
 
+    /// For one who wants to send behind a Close that another task asked for: ends the connection in order, so that it may be
+    /// dropped, and says how it ended. (One who has no `incoming` cannot: that is for the one who has.)
+    pub(in super::super) fn poll_leave(
+        &mut self,
+        incoming: Option<&mut Incoming>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        let Some(incoming) = incoming else { return Poll::Ready(self.check_sendable()) };
+        self.discards = true;
+        loop {
+            self.look_ahead(incoming);
+            if !ready!(self.poll_turn(incoming, cx))? {
+                return Poll::Ready(self.check_sendable());
+            }
+        }
+    }
+
     /// After the last event: writes the last that there is to say, and ends the transport so that it arrives.
     pub(in super::super) fn poll_end(&mut self, incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<()> {
         let closing = *self.closing.get_or_insert_with(|| deadline(self.close_timeout));

@@ -1,8 +1,10 @@
 //! Room for what is to be sent: waiting for the transport, and what is done meanwhile.
 
+use std::mem;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::coop;
 use wsproto::Event;
 
 use super::{Io, deadline};
@@ -18,6 +20,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
         mut incoming: Option<&mut Incoming>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
+        if !mem::take(&mut self.granted) {
+            // Each message takes from the task's budget: one that sends without end lets others have their turn.
+            ready!(coop::poll_proceed(cx)).made_progress();
+        }
         self.choked |= self.outgoing.is_full();
         if !self.choked {
             // One who only sends, and never waits, learns of it, too.
@@ -37,6 +43,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
                 Poll::Pending => ready!(self.poll_meanwhile(incoming.as_deref_mut(), cx))?,
             }
         }
+    }
+
+    /// As [`poll_room`](Self::poll_room); the next message does not wait then, not for its turn either.
+    pub(in super::super) fn poll_ready(
+        &mut self,
+        incoming: Option<&mut Incoming>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        self.check_open()?;
+        ready!(self.poll_room(incoming, cx))?;
+        self.granted = true;
+        Poll::Ready(Ok(()))
     }
 
     /// Writes all, and answers control frames meanwhile, as [`poll_room`](Self::poll_room).
@@ -129,7 +147,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
     }
 
     /// Takes the events in front of the next message.
-    fn look_ahead(&mut self, incoming: &mut Incoming) {
+    pub(super) fn look_ahead(&mut self, incoming: &mut Incoming) {
         if incoming.holds_message() && !self.discards {
             return;
         }
