@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 
 use ends::{A_WHILE, FOR_EVER, PATIENCE, Server, request, rest, soon};
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
-use tokio::sync::{Notify, mpsc};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::timeout;
 use wsproto_io::{
-    AcceptOptions, Client, Decision, Error, Handle, Message, ServeOptions, Transport, WebSocket, connect,
+    AcceptOptions, Client, Decision, Error, Handle, Message, ServeOptions, Transport, WebSocket, connect, serve,
 };
 
 type Socket = WebSocket<Transport>;
@@ -211,6 +211,38 @@ async fn handshakes_are_ended_at_once() {
         rest(stream).await;
         assert_eq!(server.error().await.1, "the request was rejected here with status 503");
     }
+}
+
+/// The handshake ends in the moment in which the server stops: too late to be in the list of those who are told.
+#[tokio::test]
+async fn who_comes_in_the_last_moment_is_told_too() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let (asked, mut is_asked) = mpsc::unbounded_channel();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let decision = Arc::new(Notify::new());
+    // In a runtime of one thread the server tells all before the decision is seen.
+    let stopped = {
+        let decision = Arc::clone(&decision);
+        async move {
+            let _ = stopped.await;
+            decision.notify_one();
+        }
+    };
+    let options = patient().shutdown(stopped).decide(move |_, _| {
+        asked.send(()).unwrap();
+        let decision = Arc::clone(&decision);
+        async move {
+            decision.notified().await;
+            Decision::accept()
+        }
+    });
+    let server = tokio::spawn(serve(listener, options, ends::echo));
+    let client = tokio::spawn(connect(url));
+    soon(is_asked.recv()).await.unwrap();
+    stop.send(()).unwrap();
+    hears_the_end(&mut soon(client).await.unwrap().unwrap()).await;
+    soon(server).await.unwrap();
 }
 
 #[tokio::test]

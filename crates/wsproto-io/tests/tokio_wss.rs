@@ -92,7 +92,7 @@ async fn a_server_is_trusted_by_its_authority_and_its_name() {
 
     match refused(&trusting(&authority), wss(&server)).await {
         TlsError::WrongName { expected, presented } => {
-            assert_eq!((&*expected, &*presented[0]), ("127.0.0.1", "localhost"))
+            assert_eq!((&*expected, &*presented[0]), ("127.0.0.1", "localhost"));
         }
         other => panic!("{other:?}"),
     }
