@@ -184,7 +184,7 @@ pub struct Rejected {
     pub headers: Headers,
     /// The body, or its first 64 KiB.
     pub body: Vec<u8>,
-    /// Whether the body was longer.
+    /// Whether there is more of the body than this: it was longer, or ended early, or was malformed.
     pub truncated: bool,
 }
 

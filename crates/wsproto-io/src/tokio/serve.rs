@@ -335,7 +335,7 @@ where
         let mut shaken = pin!(timeout(settings.accept.handshake_time(), shaken));
         poll_fn(|cx| match shaken.as_mut().poll(cx) {
             Poll::Ready(shaken) => Poll::Ready(shaken.unwrap_or(Err(Error::Timeout(Timeout::Handshake)))),
-            Poll::Pending => stopped.as_mut().poll(cx).map(|_| Err(Error::Declined(503))),
+            Poll::Pending => stopped.as_mut().poll(cx).map(|_| Err(Error::other("the server stops"))),
         })
         .await
     }
