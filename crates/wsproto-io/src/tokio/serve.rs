@@ -52,7 +52,30 @@ use crate::trace::debug;
 /// [deadline](ServeOptions::shutdown_timeout) are dropped, with their connections. Dropping the future drops all at once.
 ///
 /// Where the system has no more file descriptors it waits a moment, and goes on. A handler that panics ends its own
-/// connection.
+/// connection. A connection is a handler's for as long as the handler runs: one that gives the halves to other tasks waits
+/// for those, or they are neither counted nor told of the end.
+///
+/// What all handlers share is cloned for each:
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use std::sync::atomic::{AtomicU64, Ordering};
+/// # use wsproto_io::{ServeOptions, serve};
+/// # async fn run(listener: tokio::net::TcpListener) {
+/// let messages = Arc::new(AtomicU64::new(0));
+/// serve(listener, ServeOptions::new(), move |mut socket, _client| {
+///     let messages = Arc::clone(&messages);
+///     async move {
+///         while let Some(message) = socket.recv().await? {
+///             messages.fetch_add(1, Ordering::Relaxed);
+///             socket.feed(message).await?;
+///         }
+///         Ok(())
+///     }
+/// })
+/// .await;
+/// # }
+/// ```
 pub async fn serve<H, F>(listener: TcpListener, options: ServeOptions, handler: H)
 where
     H: Fn(WebSocket<Transport>, Client) -> F + Send + Sync + 'static,

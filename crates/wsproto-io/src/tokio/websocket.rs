@@ -52,7 +52,8 @@ use crate::outgoing::Outgoing;
 /// All state is in the `WebSocket`. A dropped `recv` loses nothing. A dropped `send` or `feed` has sent its message whole
 /// or not at all; who must know which awaits [`ready`](Self::ready) first, behind which `feed` does not wait. (The rest
 /// of a message of more than 64 KiB whose `send` is dropped in the middle is queued at once, so that it is sent whole:
-/// then the queue is that much longer.) So all methods can be used in `select!`.
+/// then the queue is that much longer.) So each method can be a branch of `select!`; but each borrows the whole `WebSocket`:
+/// who wants to receive and to wait for room at the same time, splits it.
 ///
 /// A dropped `WebSocket` closes its socket; what was queued and not written is lost, and the peer sees 1006.
 pub struct WebSocket<S> {
