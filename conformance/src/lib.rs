@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `faults.rs` | a TCP proxy that breaks connections on request |
 //! | `numbered.rs` | messages that show what was lost, doubled, reordered or changed |
+//! | `peers/` | what is tried with other people's libraries |
 //! | `process.rs` | the memory and the CPU time of a process |
 
 #![forbid(unsafe_code)]

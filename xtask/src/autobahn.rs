@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Child;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 
@@ -45,11 +46,18 @@ impl Plan {
     }
 }
 
-/// Sets the suite up, builds our peers, runs and judges.
+/// How long the set-up may take: it fetches packages.
+const SETUP: Duration = Duration::from_secs(600);
+
+/// Sets the suite up, in its own environment.
+pub(crate) fn set_up(workspace: &Workspace) -> Result<()> {
+    let folder = workspace.target().join("autobahn");
+    CommandLine::new("bash").arg(format!("{SCRIPTS}/setup.sh")).path(&folder).run_within(SETUP)
+}
+
+/// Builds our peers, runs the suite and judges.
 pub(crate) fn run(workspace: &Workspace, plan: &Plan) -> Result<()> {
     let folder = workspace.target().join("autobahn");
-    CommandLine::new("bash").arg(format!("{SCRIPTS}/setup.sh")).path(&folder).run()?;
-
     let directions = directions(workspace, plan)?;
     let mut wrong = Vec::new();
     let mut running = Vec::new();

@@ -134,7 +134,9 @@ fn autobahn(mut arguments: lexopt::Parser) -> Result<bool> {
             other => return Err(other.unexpected().into()),
         }
     }
-    autobahn::run(&Workspace::load()?, &plan)?;
+    let workspace = Workspace::load()?;
+    autobahn::set_up(&workspace)?;
+    autobahn::run(&workspace, &plan)?;
     Ok(true)
 }
 

@@ -4,6 +4,7 @@
 
 mod bench;
 mod connect;
+mod descriptors;
 mod frames;
 mod interrupts;
 mod serve;

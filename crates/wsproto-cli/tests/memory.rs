@@ -33,10 +33,11 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// As many of `wanted` as there may be descriptors, and a few for other things.
-fn allowed(wanted: usize) -> usize {
+/// Raises the limit of descriptors, so that there may be this many connections, and a few for other things.
+fn allow(connections: usize) {
     let limit = usize::try_from(rlimit::increase_nofile_limit(u64::MAX).unwrap()).unwrap_or(usize::MAX);
-    wanted.min(limit.saturating_sub(WARM_UP + 100))
+    let needed = connections + WARM_UP + 100;
+    assert!(limit >= needed, "the system allows {limit} descriptors, and this takes {needed}: raise the hard limit");
 }
 
 fn resident(server: &Server) -> usize {
@@ -119,7 +120,7 @@ fn noise(seed: usize) -> Vec<u8> {
 /// each of them, all at the same time.
 fn grown_by(what: &str, deflate: Option<PerMessageDeflate>, echoes: usize) -> usize {
     let _alone = alone();
-    let count = allowed(CONNECTIONS);
+    allow(CONNECTIONS);
     let deflate = deflate.map(Arc::new);
     let server = Server::start(&[]);
     let open = |n: usize| {
@@ -133,10 +134,10 @@ fn grown_by(what: &str, deflate: Option<PerMessageDeflate>, echoes: usize) -> us
     };
     let warm_up = open(WARM_UP);
     let before = resident(&server);
-    let clients = open(count);
+    let clients = open(CONNECTIONS);
     let after = resident(&server);
-    let each = (after - before) / count;
-    println!("{what}: {each} bytes for each of {count} connections ({before} bytes before, {after} after)");
+    let each = (after - before) / CONNECTIONS;
+    println!("{what}: {each} bytes for each of {CONNECTIONS} connections ({before} bytes before, {after} after)");
     drop((warm_up, clients));
     each
 }
@@ -164,6 +165,7 @@ fn a_connection_with_context_takeover_takes_its_windows_and_2_kib_more() {
 #[test]
 fn h14_half_open_connections_take_8_kib_and_end_at_the_deadline() {
     let _alone = alone();
+    allow(1000);
     let server = Server::start(&[]);
     let warm_up: Vec<_> = (0..100).map(|_| Client::connect(&server, None)).collect();
     let before = resident(&server);

@@ -63,6 +63,7 @@
 //! | `message.rs`, `error.rs`, `trace.rs` | what is said, what goes wrong, and who is told |
 //! | `tokio/`, `blocking/` | the drivers for tasks and for threads |
 //! | `tls/` | certificates, and who is trusted |
+//! | `manual/` | the pages of the manual |
 
 #![forbid(unsafe_code)]
 // The parts that drivers share have no user without a driver, and some have only one.

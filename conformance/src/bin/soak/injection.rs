@@ -25,7 +25,7 @@ pub(crate) enum Kind {
     DroppedFutures,
 }
 
-const KINDS: [Kind; 9] = [
+pub(crate) const KINDS: [Kind; 9] = [
     Kind::Reset,
     Kind::HalfClose,
     Kind::Cut,

@@ -27,7 +27,7 @@ use wsproto_conformance::faults::Proxy;
 use wsproto_io::ConnectOptions;
 use wsproto_io::tls::ClientTls;
 
-use crate::injection::{Injector, Target};
+use crate::injection::{Injector, KINDS, Target};
 use crate::member::{End, Member, Totals};
 use crate::report::Memory;
 
@@ -42,6 +42,10 @@ struct Plan {
 }
 
 fn main() -> ExitCode {
+    // Each connection takes three of the clients: its own, and two of the proxy.
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        eprintln!("soak: the limit of file descriptors stays as it is: {error}");
+    }
     match arguments().and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -219,6 +223,10 @@ fn judge(crowd: &Crowd, memory: &[Memory], elapsed: Duration) -> Result<(), Fail
     }
     for memory in memory {
         println!("{}", memory.trend()?);
+    }
+    let kinds = crowd.injector.counts.iter().filter(|(_, count)| **count > 0).count();
+    if count(&totals.messages) == 0 || (elapsed >= Duration::from_secs(60) && kinds < KINDS.len()) {
+        return Err(format!("this proves nothing: faults of {kinds} kinds, of {}", KINDS.len()).into());
     }
     if crowd.survivors < crowd.plan.connections / 2 {
         return Err(format!("only {} connections survived", crowd.survivors).into());

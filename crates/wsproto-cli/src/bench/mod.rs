@@ -64,6 +64,7 @@ const OPENING: usize = 64;
 const CLOSING: Duration = Duration::from_secs(2);
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    crate::descriptors::raise_limit();
     let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(measure(arguments));
     runtime.shutdown_background();
@@ -124,9 +125,10 @@ async fn measure(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         () = interrupts.next() => {}
     }
     printed.map_err(|error| format!("cannot write to standard output: {error}"))?;
-    match report.total.messages() {
-        0 => Err("nothing could be measured".into()),
-        _ => Ok(()),
+    match (report.total.messages(), report.total.errors.count()) {
+        (0, _) => Err("nothing could be measured".into()),
+        (_, 0) => Ok(()),
+        (_, errors) => Err(format!("{errors} connections did not last").into()),
     }
 }
 

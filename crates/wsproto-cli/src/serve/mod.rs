@@ -5,7 +5,7 @@
 //! | `echo.rs` | what is done with a connection, and what is logged of it |
 //! | `identity.rs` | the certificate and its key |
 //! | `page.rs` | what a browser is shown |
-//! | `signals.rs` | when it stops |
+//! | `../interrupts.rs` | when it stops |
 
 mod echo;
 mod identity;
@@ -31,8 +31,8 @@ use crate::interrupts::Interrupts;
 /// Runs an echo server: every message comes back, on every path. A browser that opens the address is shown a page.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-    SIGTERM and SIGINT stop the server: everybody gets a Close with 1001, and 3 seconds to answer it; a second one ends \
-    it at once.\n\nEach connection takes a file descriptor: the soft limit of those is raised to the hard one.")]
+    SIGTERM and SIGINT stop the server: everybody gets a Close with 1001, and 2 seconds to answer it; after 3 seconds, \
+    or at a second signal, it ends at once.\n\nEach connection takes a file descriptor: the soft limit of those is raised to the hard one.")]
 pub(crate) struct Arguments {
     /// Where to listen; port 0 takes any free port
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9001")]
@@ -75,7 +75,7 @@ const STOP: Duration = Duration::from_secs(3);
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let accept = accept_options(arguments)?;
     let identity = identity(arguments)?;
-    raise_descriptor_limit();
+    crate::descriptors::raise_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(serve(arguments, accept, identity))
 }
@@ -151,14 +151,6 @@ fn identity(arguments: &Arguments) -> Result<Option<Identity>, Box<dyn Error>> {
         _ if arguments.tls_self_signed => Some(Identity::self_signed(arguments.listen.ip())?),
         _ => None,
     })
-}
-
-/// Raises the limit of file descriptors as far as the system lets everybody do so: each connection takes one.
-fn raise_descriptor_limit() {
-    #[cfg(unix)]
-    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
-        log(&format!("wsproto: the limit of file descriptors stays as it is: {error}"));
-    }
 }
 
 /// Writes a line to standard error; whoever closed it does not want it.
