@@ -143,6 +143,44 @@ async fn a_stream_tells_of_an_error_once() {
     assert!(matches!(items.as_slice(), [Ok(_), Err(Error::Remote(_))]), "{items:?}");
 }
 
+/// What is left of a message that a dropped `close` threw away in part is no message.
+#[tokio::test(start_paused = true)]
+async fn t08_what_a_dropped_close_began_to_throw_away_is_not_given_out() {
+    let (mut client, mut bytes) = (support::client(), Vec::new());
+    client.send(Message::text("begun ").unfinished(), &mut bytes).unwrap();
+    let wire = Wire::new(bytes.split_off(0), End::Silence);
+    let mut socket = server(&wire);
+    let close = tokio::time::timeout(Duration::from_secs(1), socket.close(CloseCode::NORMAL, ""));
+    assert!(close.await.is_err());
+    client.send(Message::text("DROP TABLE"), &mut bytes).unwrap();
+    client.send(CloseFrame::new(CloseCode::NORMAL, ""), &mut bytes).unwrap();
+    wire.push(&bytes);
+    wire.end(End::Fin);
+    assert_eq!(socket.recv().await.unwrap(), None);
+}
+
+/// Both halves send, one of them a long message through a batch: each message arrives whole.
+#[tokio::test(start_paused = true)]
+async fn messages_of_two_halves_do_not_mix() {
+    let wire = Wire::new(encode([Message::text("go")]), End::Silence).with_room(0);
+    let (mut reader, mut writer) = server(&wire).split();
+    let long = vec![7; 300_000];
+    let expected = long.clone();
+    let mut batch = reader.read().await.unwrap().unwrap();
+    batch.next().unwrap();
+    let mut replying = Box::pin(batch.feed(long));
+    assert!(support::poll_once(&mut replying).is_pending());
+    wire.give(usize::MAX);
+    let mut sending = Box::pin(writer.send("between"));
+    assert!(support::poll_once(&mut sending).is_pending(), "in the middle of a frame");
+    replying.await.unwrap();
+    sending.await.unwrap();
+    let _round_trip = writer.ping().await.unwrap();
+    let payloads: Vec<_> = support::frames(&wire.written()).into_iter().map(|(_, payload)| payload).collect();
+    assert_eq!(payloads.iter().map(Vec::len).collect::<Vec<_>>()[payloads.len() - 2..], [7, 8]);
+    assert!(payloads[..payloads.len() - 2].concat() == expected);
+}
+
 /// A server that stops while its clients go on sending: the loop of the documentation gives each of them the Close, whole.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t07_a_client_that_goes_on_sending_gets_the_close_of_a_server_that_stops() {

@@ -65,7 +65,9 @@ pub(super) struct Io<S> {
     /// Whether nobody takes messages any more: they are thrown away.
     pub(super) discards: bool,
     /// Whether the next message need not wait.
-    granted: bool,
+    pub(super) granted: bool,
+    /// Whether a message is queued in part: no other may be begun before its end, by whichever half.
+    pub(super) stepping: bool,
     /// Whether something that was queued was given up.
     lost: bool,
     /// Whether another task asked for our Close.
@@ -100,6 +102,7 @@ impl<S> Io<S> {
             ping_owed: false,
             discards: false,
             granted: false,
+            stepping: false,
             lost: false,
             asked_to_close: false,
         }
@@ -187,10 +190,11 @@ impl<S> Io<S> {
 
     /// Queues a Close. From here on the time for closing runs.
     pub(super) fn send_close(&mut self, code: CloseCode, reason: &str) {
-        if self.outgoing.close_was_sent() || self.closing.is_some() {
+        if self.closing.is_some() {
             return;
         }
-        // Also in the middle of a frame, and where the queue is full: then it leaves as soon as it can.
+        // Also in the middle of a frame, and where the queue is full: then it leaves as soon as it can. (After an extension's
+        // failure none can leave, but the time runs all the same.)
         self.reply(Reply::close(&CloseFrame::new(code, reason)));
         self.closing = Some(deadline(self.close_timeout));
     }

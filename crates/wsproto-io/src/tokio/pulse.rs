@@ -25,7 +25,6 @@ pub(super) struct Pulse {
     number: u64,
     /// In the order in which they were sent.
     in_flight: VecDeque<Flight>,
-    round_trip: Option<Duration>,
     /// Whether we do not read.
     paused: bool,
 }
@@ -55,7 +54,6 @@ impl Pulse {
             begun: Instant::now(),
             number: 0,
             in_flight: VecDeque::new(),
-            round_trip: None,
             paused: false,
         }
     }
@@ -73,7 +71,9 @@ impl Pulse {
 
     fn fly(&mut self, end: u64, asked_by: Asker) -> [u8; 8] {
         if self.in_flight.len() == MOST_IN_FLIGHT {
-            self.in_flight.pop_front();
+            // Not the keepalive's, which waits for what becomes of it.
+            let oldest = self.in_flight.iter().position(|flight| matches!(flight.asked_by, Asker::Caller(_)));
+            self.in_flight.remove(oldest.unwrap_or(0));
         }
         self.number += 1;
         self.in_flight.push_back(Flight { number: self.number, end, written: None, asked_by });
@@ -129,17 +129,19 @@ impl Pulse {
     /// §5.5.3): so it answers all Pings before its own, too.
     pub(super) fn pong(&mut self, payload: &[u8]) -> Option<Duration> {
         let number = u64::from_be_bytes(payload.try_into().ok()?);
-        let at = self.in_flight.iter().position(|flight| flight.number == number)?;
+        // A peer that guesses the next number answers nothing.
+        let at = self.in_flight.iter().position(|flight| flight.number == number && flight.written.is_some())?;
         let now = Instant::now();
+        let mut round_trip = None;
         for flight in self.in_flight.drain(..=at) {
             let taken = now.duration_since(flight.written.unwrap_or(now));
-            self.round_trip = Some(taken);
+            round_trip = Some(taken);
             if let Asker::Caller(caller) = flight.asked_by {
                 // Whoever asked may not wait any more.
                 let _ = caller.send(taken);
             }
         }
-        self.round_trip
+        round_trip
     }
 
     /// When [`poll`](Self::poll) has something to say.
@@ -206,7 +208,9 @@ mod tests {
         assert_eq!((first.await.unwrap(), second.await.unwrap()), (SECOND, SECOND), "from when it was written on");
         assert!(third.0.try_recv().is_err());
         assert_eq!(pulse.pong(&second_payload), None, "once");
-        assert_eq!(pulse.pong(&third_payload), Some(Duration::ZERO), "an answer to what was not written yet is early");
+        assert_eq!(pulse.pong(&third_payload), None, "what was not written yet is not answered");
+        pulse.sent(30);
+        assert_eq!(pulse.pong(&third_payload), Some(Duration::ZERO));
     }
 
     #[tokio::test(start_paused = true)]

@@ -21,6 +21,9 @@ pub(super) fn poll_message<S: AsyncRead + AsyncWrite + Unpin>(
     cx: &mut Context<'_>,
 ) -> Poll<Result<Option<Message>, Error>> {
     let budget = ready!(coop::poll_proceed(cx));
+    if side.discards() {
+        return poll_close(incoming, side, cx).map_ok(|()| None);
+    }
     let message = ready!(poll_next_message(incoming, &mut side, cx));
     budget.made_progress();
     Poll::Ready(message)
@@ -51,6 +54,9 @@ pub(super) fn poll_unread<S: AsyncRead + AsyncWrite + Unpin>(
     cx: &mut Context<'_>,
 ) -> Poll<Result<bool, Error>> {
     let budget = ready!(coop::poll_proceed(cx));
+    if side.discards() {
+        return poll_close(incoming, side, cx).map_ok(|()| false);
+    }
     while !incoming.has_unread() {
         if !ready!(poll_read(incoming, &mut side, cx))? {
             return Poll::Ready(end(incoming).map(|()| false));
@@ -66,6 +72,8 @@ pub(super) fn poll_close<S: AsyncRead + AsyncWrite + Unpin>(
     mut side: Side<'_, S>,
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), Error>> {
+    // From here on for good: what is left of a message that was thrown away in part is none.
+    side.discard();
     loop {
         for _ in Batch::new(incoming.events(), side.reborrow()) {}
         if !ready!(poll_read(incoming, &mut side, cx))? {

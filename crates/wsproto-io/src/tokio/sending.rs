@@ -46,11 +46,22 @@ impl<'a, 'm, S: AsyncRead + AsyncWrite + Unpin> Sending<'a, 'm, S> {
             }
             // With each step anew: between two, other tasks have their turn.
             ready!(side.poll(cx, incoming.as_deref_mut(), |io, mut incoming, cx| {
+                if encoding.is_none() && io.stepping {
+                    return Poll::Pending; // the other half is in the middle of a message, and wakes us behind it
+                }
                 ready!(io.poll_room(incoming.as_deref_mut(), cx))?;
                 if encoding.is_none() && io.asked_to_close {
                     return io.poll_leave(incoming, cx);
                 }
-                Poll::Ready(step(io, message, encoding))
+                match step(io, message, encoding) {
+                    // Between two fragments of it.
+                    Err(Error::Local(LocalProtocolError::CloseSent)) if io.asked_to_close => {
+                        *encoding = None;
+                        io.stepping = false;
+                        io.poll_leave(incoming, cx)
+                    }
+                    stepped => Poll::Ready(stepped),
+                }
             }))?;
         }
     }
@@ -62,6 +73,7 @@ impl<'a, 'm, S: AsyncRead + AsyncWrite + Unpin> Sending<'a, 'm, S> {
 
 /// Queues a message whole, at once.
 pub(super) fn queue<S>(io: &mut Io<S>, message: &Message<'_>) -> Result<(), Error> {
+    io.granted = false;
     let mut encoding = None;
     while !encoding.as_ref().is_some_and(Encoding::is_finished) {
         step(io, message, &mut encoding)?;
@@ -73,11 +85,14 @@ pub(super) fn queue<S>(io: &mut Io<S>, message: &Message<'_>) -> Result<(), Erro
 fn step<S>(io: &mut Io<S>, message: &Message<'_>, encoding: &mut Option<Encoding>) -> Result<(), Error> {
     if encoding.is_none() {
         io.check_sendable()?;
+    } else if !io.can_finish() {
+        io.check_open()?;
     }
     let encoded = match encoding {
         None => io.outgoing.begin(message).map(|begun| *encoding = Some(begun)),
         Some(begun) => io.outgoing.encode_more(message, begun),
     };
+    io.stepping = encoding.as_ref().is_some_and(|encoding| !encoding.is_finished());
     io.handle.queued(io.outgoing.queued());
     match (encoded, io.closed()) {
         // The peer's Close came between two steps, and was answered.
@@ -102,6 +117,7 @@ impl<S> Drop for Sending<'_, '_, S> {
             if io.can_finish() {
                 while !encoding.as_ref().is_none_or(Encoding::is_finished) && step(io, message, encoding).is_ok() {}
             }
+            io.stepping = false;
         });
     }
 }

@@ -32,6 +32,22 @@ impl<S> Side<'_, S> {
         }
     }
 
+    /// Whether messages are thrown away, since a close that was begun here.
+    pub(super) fn discards(&self) -> bool {
+        match self {
+            Self::Own(io) => io.discards,
+            // A half is closed by the other, and its messages are its own still.
+            Self::Shared(..) => false,
+        }
+    }
+
+    /// From here on messages are thrown away.
+    pub(super) fn discard(&mut self) {
+        if let Self::Own(io) = self {
+            io.discards = true;
+        }
+    }
+
     /// Works on the transport without waiting for it.
     pub(super) fn with<R>(&mut self, work: impl FnOnce(&mut Io<S>, &mut Context<'_>) -> R) -> R {
         match self {
@@ -89,17 +105,15 @@ impl<S> Shared<S> {
 
     pub(super) fn with<R>(&self, half: Half, work: impl FnOnce(&mut Locked<S>, &mut Context<'_>) -> R) -> R {
         let mut locked = self.lock();
-        let ends = |io: &Io<S>| (io.closed().is_some(), io.is_over(), io.is_broken());
+        let ends = |io: &Io<S>| (io.closed().is_some(), io.is_over(), io.is_broken(), io.stepping);
         let (before, backlog) = (ends(&locked.io), locked.io.backlog());
         let result = work(&mut locked, &mut Context::from_waker(&self.waker));
-        // Whoever waits for the end learns of it.
+        // Whoever waits for the end, or for the end of a message, learns of it.
         let mut concerns_other = before != ends(&locked.io);
-        concerns_other |= match half {
-            // What was queued is written by whoever waits.
-            Half::Writer => !locked.io.outgoing.is_empty(),
-            // The transport took it from us, and need not tell the writer, who waits for that.
-            Half::Reader => locked.io.backlog() < backlog.min(LOW + 2),
-        };
+        // The transport took it from us, and need not tell the other half, which may wait for that.
+        concerns_other |= locked.io.backlog() < backlog.min(LOW + 2);
+        // What was queued is written by whoever waits.
+        concerns_other |= half == Half::Writer && !locked.io.outgoing.is_empty();
         drop(locked);
         if concerns_other {
             self.tasks.rouse(half.other());

@@ -52,6 +52,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
         self.check_open()?;
+        if self.stepping {
+            return Poll::Pending; // whoever is at it, wakes us
+        }
         ready!(self.poll_room(incoming, cx))?;
         self.granted = true;
         Poll::Ready(Ok(()))
