@@ -51,6 +51,30 @@ impl From<Data<'_>> for Message {
     }
 }
 
+impl From<&str> for Message {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Message {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<&[u8]> for Message {
+    fn from(bytes: &[u8]) -> Self {
+        Self::Binary(bytes.to_vec())
+    }
+}
+
+impl From<Vec<u8>> for Message {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Binary(bytes)
+    }
+}
+
 /// What can be sent: text, bytes, a [`Message`], [`Data`], or a piece of a message ([`wsproto::Message`]), by value or by
 /// reference. Nothing is copied before it is encoded.
 pub trait IntoMessage<'a> {

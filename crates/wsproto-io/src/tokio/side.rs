@@ -105,15 +105,9 @@ impl<S> Shared<S> {
 
     pub(super) fn with<R>(&self, half: Half, work: impl FnOnce(&mut Locked<S>, &mut Context<'_>) -> R) -> R {
         let mut locked = self.lock();
-        let ends = |io: &Io<S>| (io.closed().is_some(), io.is_over(), io.is_broken(), io.stepping);
-        let (before, backlog) = (ends(&locked.io), locked.io.backlog());
+        let before = Seen::of(&locked.io);
         let result = work(&mut locked, &mut Context::from_waker(&self.waker));
-        // Whoever waits for the end, or for the end of a message, learns of it.
-        let mut concerns_other = before != ends(&locked.io);
-        // The transport took it from us, and need not tell the other half, which may wait for that.
-        concerns_other |= locked.io.backlog() < backlog.min(LOW + 2);
-        // What was queued is written by whoever waits.
-        concerns_other |= half == Half::Writer && !locked.io.outgoing.is_empty();
+        let concerns_other = before.concerns_other(half, &locked.io);
         drop(locked);
         if concerns_other {
             self.tasks.rouse(half.other());
@@ -147,8 +141,32 @@ impl<S> Shared<S> {
     }
 }
 
+/// What of the transport may concern the other half.
+pub(super) struct Seen {
+    ends: [bool; 4],
+    backlog: usize,
+}
+
+impl Seen {
+    pub(super) fn of<S>(io: &Io<S>) -> Self {
+        let ends = [io.closed().is_some(), io.is_over(), io.is_broken(), io.stepping];
+        Self { ends, backlog: io.backlog() }
+    }
+
+    /// Whether the other half must look again, after this one has worked.
+    pub(super) fn concerns_other<S>(&self, half: Half, io: &Io<S>) -> bool {
+        let now = Self::of(io);
+        // Whoever waits for the end, or for the end of a message, learns of it.
+        self.ends != now.ends
+            // The transport took it from us, and need not tell the other half, which may wait for that.
+            || now.backlog < self.backlog.min(LOW + 2)
+            // What was queued is written by whoever waits.
+            || half == Half::Writer && !io.outgoing.is_empty()
+    }
+}
+
 impl Half {
-    const fn other(self) -> Self {
+    pub(super) const fn other(self) -> Self {
         match self {
             Self::Reader => Self::Writer,
             Self::Writer => Self::Reader,
@@ -158,7 +176,7 @@ impl Half {
 
 /// The tasks that wait in the two halves.
 #[derive(Debug, Default)]
-struct Tasks {
+pub(super) struct Tasks {
     reader: Mutex<Option<Waker>>,
     writer: Mutex<Option<Waker>>,
 }
@@ -172,18 +190,18 @@ impl Tasks {
         place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn register(&self, half: Half, waker: &Waker) {
+    pub(super) fn register(&self, half: Half, waker: &Waker) {
         let mut place = self.place(half);
         if !place.as_ref().is_some_and(|known| known.will_wake(waker)) {
             *place = Some(waker.clone());
         }
     }
 
-    fn forget(&self, half: Half) {
+    pub(super) fn forget(&self, half: Half) {
         drop(self.place(half).take());
     }
 
-    fn rouse(&self, half: Half) {
+    pub(super) fn rouse(&self, half: Half) {
         let waker = self.place(half).take();
         if let Some(waker) = waker {
             waker.wake();

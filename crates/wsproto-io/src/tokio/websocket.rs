@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -15,7 +16,7 @@ use super::io::{Io, Times};
 use super::pulse::RoundTrip;
 use super::receiving::{poll_close, poll_message, poll_unread};
 use super::sending::Sending;
-use super::side::Side;
+use super::side::{Side, Tasks};
 use super::split::{self, Reader, Writer};
 use crate::error::{Closed, Error};
 use crate::incoming::Incoming;
@@ -58,12 +59,14 @@ use crate::outgoing::Outgoing;
 /// A dropped `WebSocket` closes its socket; what was queued and not written is lost, and the peer sees 1006.
 pub struct WebSocket<S> {
     /// Boxed: a WebSocket moves through many futures, and each would have room for it.
-    inner: Box<Inner<S>>,
+    pub(super) inner: Box<Inner<S>>,
 }
 
-struct Inner<S> {
-    incoming: Incoming,
-    io: Io<S>,
+pub(super) struct Inner<S> {
+    pub(super) incoming: Incoming,
+    pub(super) io: Io<S>,
+    /// Where it is used as a stream and a sink: those may be in two tasks.
+    pub(super) tasks: Option<Arc<Tasks>>,
     subprotocol: Option<String>,
     /// As text: of the handshake an idle connection keeps what is short.
     extensions: Option<Box<str>>,
@@ -91,7 +94,7 @@ impl<S> WebSocket<S> {
         let (receiver, sender) = connection.split();
         let io = Io::new(stream, Outgoing::new(sender, encoding), role, times);
         let incoming = Incoming::new(receiver, limits, first);
-        Self { inner: Box::new(Inner { incoming, io, subprotocol: None, extensions: None }) }
+        Self { inner: Box::new(Inner { incoming, io, tasks: None, subprotocol: None, extensions: None }) }
     }
 
     pub(super) fn agreed_on(&mut self, subprotocol: Option<String>, extensions: &[Params]) {
