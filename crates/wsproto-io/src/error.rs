@@ -27,6 +27,9 @@ pub enum Error {
     Timeout(Timeout),
     /// The connection has ended, and this is what is known of its end.
     Closed(Closed),
+    /// Nobody's: another task asked for a Close (`Handle::close`), and behind that nothing can be sent. What the peer
+    /// sends until its own Close can still be received.
+    Closing,
     /// The client's: its request was refused, and answered so. (At a server.)
     Request(RequestError),
     /// Nobody's: the client wanted a page, and got an answer as HTTP. (At a server.)
@@ -114,6 +117,8 @@ pub enum Timeout {
     Close,
     /// The peer was silent, and answered our Ping with nothing, in time. The connection is over.
     Pong,
+    /// The peer took nothing of what waits for it, in time. The connection is over.
+    Stalled,
 }
 
 /// How a connection ended, as other APIs tell it.
@@ -248,6 +253,7 @@ impl fmt::Display for Error {
             Self::Io(error) => write!(f, "the transport failed: {error}"),
             Self::Timeout(timeout) => timeout.fmt(f),
             Self::Closed(closed) => write!(f, "the connection was {closed}"),
+            Self::Closing => f.write_str("nothing can be sent any more: another task closes the connection"),
             Self::Request(error) => error.fmt(f),
             Self::PlainRequest => f.write_str("the client asked for a page, not for a WebSocket"),
             Self::Declined(status) => write!(f, "the request was rejected here with status {status}"),
@@ -328,6 +334,7 @@ impl fmt::Display for Timeout {
             Self::Unfinished => "the peer stopped taking a long message in the middle; the connection is over",
             Self::Close => "the peer did not answer the Close in time",
             Self::Pong => "the peer was silent, and did not answer a Ping in time",
+            Self::Stalled => "the peer took nothing of what waits for it, in time",
         })
     }
 }

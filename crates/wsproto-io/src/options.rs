@@ -48,11 +48,14 @@ impl fmt::Debug for Common {
 pub(crate) struct Keep {
     pub(crate) interval: Option<Duration>,
     pub(crate) timeout: Duration,
+    /// How long a peer may take nothing of what waits for it.
+    pub(crate) stall: Option<Duration>,
 }
 
 impl Default for Keep {
     fn default() -> Self {
-        Self { interval: Some(Duration::from_secs(20)), timeout: Duration::from_secs(20) }
+        let stall = Some(Duration::from_secs(60));
+        Self { interval: Some(Duration::from_secs(20)), timeout: Duration::from_secs(20), stall }
     }
 }
 
@@ -131,6 +134,18 @@ macro_rules! keepalive_setters {
         #[must_use]
         pub const fn pong_timeout(mut self, time: std::time::Duration) -> Self {
             self.keep.timeout = time;
+            self
+        }
+
+        /// How long the peer may take nothing while bytes wait for it; `None`: for ever, as long as the transport holds.
+        /// Default: 60 s, as nginx gives between two writes (`send_timeout`). Then the connection ends with
+        /// [`Timeout::Stalled`](crate::Timeout::Stalled): a peer that never reads cannot be pinged, and would keep its
+        /// place and its full queue for ever.
+        ///
+        /// The time begins when the transport is full, and anew with each byte that it takes.
+        #[must_use]
+        pub fn stall_timeout(mut self, time: impl Into<Option<std::time::Duration>>) -> Self {
+            self.keep.stall = time.into();
             self
         }
     };

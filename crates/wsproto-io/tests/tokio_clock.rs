@@ -64,11 +64,11 @@ async fn t12_the_time_for_the_pong_begins_when_the_ping_is_written() {
     let wire = Wire::stuck();
     let mut socket = server(&wire);
     let begun = Instant::now();
-    // For 1,000 s the transport takes nothing: nothing is known of the peer.
-    assert!(timeout(1000 * SECOND, socket.recv()).await.is_err());
+    // For 59 s the transport does not take the Ping: nothing is known of the peer.
+    assert!(timeout(79 * SECOND, socket.recv()).await.is_err());
     wire.give(usize::MAX);
     assert!(matches!(socket.recv().await, Err(Error::Timeout(Timeout::Pong))));
-    assert_eq!((begun.elapsed().as_secs(), pings(&wire)), (1020, 1));
+    assert_eq!((begun.elapsed().as_secs(), pings(&wire)), (99, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -96,7 +96,7 @@ async fn t12_the_time_for_the_pong_stands_still_while_a_message_is_not_taken() {
     for _ in 0..2 {
         socket.feed(vec![7; 60_000]).await.unwrap();
     }
-    assert!(timeout(1000 * SECOND, socket.send("more")).await.is_err());
+    assert!(timeout(59 * SECOND, socket.send("more")).await.is_err());
     assert!(socket.closed().is_none());
     wire.give(usize::MAX);
     socket.send("now").await.unwrap();

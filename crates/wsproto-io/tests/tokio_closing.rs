@@ -14,7 +14,8 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use support::{End, Wire, encode, server};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use wsproto::{CloseCode, CloseFrame, LocalProtocolError, Message};
+use tokio::time::sleep;
+use wsproto::{CloseCode, CloseFrame, LocalProtocolError, Message, Ping};
 use wsproto_io::{AcceptOptions, Error, ServeOptions, Timeout, connect, serve};
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -210,4 +211,79 @@ async fn t07_a_client_that_goes_on_sending_gets_the_close_of_a_server_that_stops
         assert_eq!(client.await.unwrap(), 1001);
     }
     server.await.unwrap();
+}
+
+/// The transport takes nothing any more, and the peer does not say why.
+#[tokio::test(start_paused = true)]
+async fn a_close_that_could_not_leave_is_the_transports_fault() {
+    let wire = Wire::new([], End::Silence);
+    wire.state().broken = Some(io::ErrorKind::BrokenPipe);
+    let mut socket = server(&wire);
+    let result = socket.close(CloseCode::NORMAL, "").await;
+    assert!(matches!(&result, Err(Error::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe), "{result:?}");
+}
+
+/// Whoever closes, whole or in halves, learns that the peer broke the protocol.
+#[tokio::test(start_paused = true)]
+async fn a_writer_that_closes_learns_what_the_peer_did_wrong() {
+    for split in [true, false] {
+        let wire = Wire::new([], End::Silence);
+        let mut socket = server(&wire);
+        let breaking = async {
+            sleep(Duration::from_secs(1)).await;
+            wire.push(b"\xff\xff\xff");
+        };
+        let result = if split {
+            let (mut reader, mut writer) = socket.split();
+            let reading = tokio::spawn(async move { reader.recv().await });
+            let (result, ()) = tokio::join!(writer.close(CloseCode::NORMAL, ""), breaking);
+            assert!(matches!(reading.await.unwrap(), Err(Error::Remote(_))));
+            result
+        } else {
+            tokio::join!(socket.close(CloseCode::NORMAL, ""), breaking).0
+        };
+        assert!(matches!(result, Err(Error::Remote(_))), "{result:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_close_throws_away_was_not_received() {
+    let messages = encode([Message::text("one"), Message::text("two"), Message::text("three")]);
+    let close = encode([CloseFrame::new(CloseCode::NORMAL, "")]);
+    let mut socket = server(&Wire::new([messages, close].concat(), End::Fin));
+    socket.recv().await.unwrap().unwrap();
+    socket.close(CloseCode::NORMAL, "").await.unwrap();
+    assert_eq!(socket.counters().messages_received, 1);
+}
+
+/// Messages that are thrown away are inflated all the same: other tasks have their turn meanwhile.
+#[tokio::test(start_paused = true)]
+async fn what_a_close_throws_away_takes_from_the_tasks_budget() {
+    let input = encode((0..5000).map(|_| Ping::new(&b"?"[..])));
+    let (mut turns, mut most, mut before) = (0, 0, 0);
+    let mut socket = server(&Wire::new(input, End::Silence));
+    let handle = socket.handle();
+    let mut closing = Box::pin(socket.close(CloseCode::NORMAL, ""));
+    while before < 5000 {
+        let polled = std::future::poll_fn(|cx| Poll::Ready(closing.as_mut().poll(cx).is_pending())).await;
+        assert!(polled);
+        let now = handle.counters().pings_received;
+        (turns, most, before) = (turns + 1, most.max(now - before), now);
+        tokio::task::yield_now().await;
+    }
+    assert!(turns >= 5000 / 128 && most <= 128, "{most} in one of {turns} turns");
+}
+
+/// Fragments behind the peer's Close are for nobody: they are not queued.
+#[tokio::test(start_paused = true)]
+async fn the_rest_of_a_message_is_not_queued_behind_the_peers_close() {
+    let wire = Wire::new([], End::Silence).with_room(10_000);
+    let (mut reader, mut writer) = server(&wire).split();
+    let long = vec![7; 10_000_000];
+    let mut sending = Box::pin(writer.send(&long));
+    assert!(support::poll_once(&mut sending).is_pending());
+    wire.push(&encode([CloseFrame::new(CloseCode::NORMAL, "bye")]));
+    assert!(support::poll_once(&mut Box::pin(reader.recv())).is_pending());
+    drop(sending);
+    assert!(writer.queued() <= support::MOST_QUEUED, "{} bytes", writer.queued());
 }

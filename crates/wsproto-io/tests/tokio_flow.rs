@@ -106,6 +106,20 @@ async fn a_pong_leaves_before_the_message_behind_its_ping_is_given_out() {
     assert_eq!(wire.written(), b"\x8a\x01?");
 }
 
+/// A peer cannot make a packet of each of its pairs.
+#[tokio::test(start_paused = true)]
+async fn pings_in_front_of_messages_cost_one_write_for_each_read() {
+    let pair = [encode([Ping::new(&b"?"[..])]), encode([Message::text("x")])].concat();
+    let wire = Wire::new(pair.repeat(250), End::Silence);
+    let mut socket = server(&wire);
+    for _ in 0..250 {
+        let message = socket.recv().await.unwrap().unwrap();
+        socket.feed(message).await.unwrap();
+    }
+    assert!(support::poll_once(&mut Box::pin(socket.recv())).is_pending());
+    assert_eq!((frames(&wire.written()).len(), wire.writes()), (500, 2), "the first Pong, and all the rest");
+}
+
 /// A Pong whose write waits without a waker, because its message was there: the next wait has one.
 #[tokio::test(start_paused = true)]
 async fn a_pong_that_the_transport_did_not_take_at_once_leaves_with_the_next_wait() {

@@ -49,7 +49,7 @@ impl<'b, S: AsyncRead + AsyncWrite + Unpin> Batch<'b, S> {
     ///
     /// # Errors
     ///
-    /// As there; but after a Close that another task asked for, [`Local`](Error::Local): the batch cannot read until the end.
+    /// As there; but after a Close that another task asked for, [`Closing`](Error::Closing): the batch cannot read until the end.
     /// [`WebSocket::close`](super::WebSocket::close) does.
     pub async fn send<'m>(&mut self, message: impl IntoMessage<'m>) -> Result<(), Error> {
         Sending::new(self.side.reborrow(), None, message.into_message()).send().await
@@ -73,14 +73,13 @@ impl<'b, S: AsyncRead + AsyncWrite + Unpin> Iterator for Batch<'b, S> {
         match self.events.next() {
             Ok(Some((Event::Message(piece), _))) => {
                 if piece.message_finished || self.replied {
-                    // A Pong leaves before the application begins to work on the message behind the Ping.
                     let replied = std::mem::take(&mut self.replied);
                     self.side.with(|io, cx| {
-                        if piece.message_finished {
+                        if piece.message_finished && !io.discards {
                             io.handle.message_received();
                         }
                         if replied {
-                            let _ = io.poll_write(0, cx);
+                            io.hurry(cx);
                         }
                     });
                 }

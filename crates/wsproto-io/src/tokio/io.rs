@@ -4,6 +4,7 @@ mod ending;
 mod room;
 
 use std::io;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -51,8 +52,11 @@ pub(super) struct Io<S> {
     close_timeout: Duration,
     /// Until when the peer has to answer our Close, and the transport to end.
     closing: Option<Instant>,
-    /// What is known of the peer's end.
-    closed: Option<Box<Closed>>,
+    /// How long the transport may take nothing of what waits for it, and since when it does not.
+    stall_timeout: Option<Duration>,
+    stalled: Option<Instant>,
+    /// How the connection ended.
+    end: Option<Box<End>>,
     ending: Ending,
     /// What the transport failed with when it was written to: it takes nothing any more.
     broken: Option<io::ErrorKind>,
@@ -68,10 +72,20 @@ pub(super) struct Io<S> {
     pub(super) granted: bool,
     /// Whether a message is queued in part: no other may be begun before its end, by whichever half.
     pub(super) stepping: bool,
+    /// Whether the queue was written ahead of time since the last read: once is enough.
+    hurried: bool,
     /// Whether something that was queued was given up.
     lost: bool,
     /// Whether another task asked for our Close.
     pub(super) asked_to_close: bool,
+}
+
+/// How a connection ended.
+#[derive(Debug)]
+struct End {
+    closed: Closed,
+    /// What the peer did wrong.
+    error: Option<RemoteProtocolError>,
 }
 
 /// Where no deadline is to be reached: a time far away that can still be added to.
@@ -94,7 +108,9 @@ impl<S> Io<S> {
             role,
             close_timeout: times.close_timeout,
             closing: None,
-            closed: None,
+            stall_timeout: times.keep.stall,
+            stalled: None,
+            end: None,
             ending: Ending::Open,
             broken: None,
             unflushed: false,
@@ -103,6 +119,7 @@ impl<S> Io<S> {
             discards: false,
             granted: false,
             stepping: false,
+            hurried: false,
             lost: false,
             asked_to_close: false,
         }
@@ -110,7 +127,7 @@ impl<S> Io<S> {
 
     /// What the peer's Close said, or what stands for it.
     pub(super) fn closed(&self) -> Option<&Closed> {
-        self.closed.as_deref()
+        self.end.as_ref().map(|end| &end.closed)
     }
 
     /// Whether nothing is left to do.
@@ -123,9 +140,10 @@ impl<S> Io<S> {
         self.outgoing.queued() + usize::from(self.unflushed)
     }
 
-    /// Whether what is begun of a message can be finished: it must be, so that a Close can stand behind it.
+    /// Whether what is begun of a message can be finished. A frame must be, so that a Close can stand behind it; fragments
+    /// behind the peer's Close are for nobody.
     pub(super) fn can_finish(&self) -> bool {
-        self.broken.is_none() && !self.is_over()
+        self.broken.is_none() && !self.is_over() && (self.end.is_none() || self.outgoing.is_in_frame())
     }
 
     /// Whether the transport takes nothing any more.
@@ -145,13 +163,16 @@ impl<S> Io<S> {
     /// Whether a message can be sent, and our own Close is not before it.
     pub(super) fn check_sendable(&self) -> Result<(), Error> {
         self.check_open()?;
-        if self.closing.is_some() { Err(LocalProtocolError::CloseSent.into()) } else { Ok(()) }
+        match self.closing {
+            Some(_) if self.asked_to_close => Err(Error::Closing),
+            Some(_) => Err(LocalProtocolError::CloseSent.into()),
+            None => Ok(()),
+        }
     }
 
     /// Takes note of an event: pays what is owed for it.
     pub(super) fn heard(&mut self, event: &Event<'_>, reply: Option<Reply>) {
         match event {
-            Event::Message(piece) if piece.message_finished => self.handle.message_received(),
             Event::Ping(_) => self.handle.ping_received(),
             Event::Pong(pong) => {
                 if let Some(time) = self.pulse.pong(&pong.payload) {
@@ -159,7 +180,7 @@ impl<S> Io<S> {
                     trace!("a Pong after {time:?}");
                 }
             }
-            Event::Close(frame) => self.over(Closed::received(frame)),
+            Event::Close(frame) => self.over(Closed::received(frame), None),
             _ => {}
         }
         if let Some(reply) = reply {
@@ -172,7 +193,7 @@ impl<S> Io<S> {
         if let Some(reply) = error.response() {
             self.reply(reply);
         }
-        self.over(Closed::failed(error));
+        self.over(Closed::failed(error), Some(error));
     }
 
     fn reply(&mut self, reply: Reply) {
@@ -180,10 +201,10 @@ impl<S> Io<S> {
         self.handle.queued(self.outgoing.queued());
     }
 
-    fn over(&mut self, closed: Closed) {
-        if self.closed.is_none() {
+    fn over(&mut self, closed: Closed, error: Option<RemoteProtocolError>) {
+        if self.end.is_none() {
             debug!("the WebSocket has ended: {closed}");
-            self.closed = Some(closed.into());
+            self.end = Some(End { closed, error }.into());
             self.pulse.stop();
         }
     }
@@ -201,7 +222,7 @@ impl<S> Io<S> {
 
     /// Queues a Ping; gives what waits for its Pong.
     pub(super) fn ping(&mut self) -> Result<RoundTrip, Error> {
-        self.check_open()?;
+        self.check_sendable()?;
         let end = self.ping_end();
         let (payload, round_trip) = self.pulse.ping(end);
         self.queue_ping(payload)?;
@@ -236,7 +257,7 @@ impl<S> Io<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
     /// Sees to what other tasks asked for through the handle.
     fn heed(&mut self, cx: &Context<'_>) {
-        if self.closing.is_none() && self.closed.is_none() {
+        if self.closing.is_none() && self.end.is_none() {
             if let Some((code, reason)) = self.handle.asked(cx.waker()) {
                 self.send_close(code, &reason);
                 self.asked_to_close = true;
@@ -254,13 +275,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
         loop {
             // What the transport fails with, reading will tell: it may still hold what the peer sent before.
             let _ = self.poll_write(0, cx);
-            if self.closed.is_some() {
+            if self.end.is_some() {
                 incoming.broken();
                 return self.poll_end(incoming, cx).map(|()| Ok(false));
             }
-            if self.is_late() {
+            if let Some(timeout) = self.overdue() {
                 incoming.broken();
-                return Poll::Ready(Err(self.give_up_closing()));
+                return Poll::Ready(Err(self.give_up(timeout)));
             }
             self.pulse.resume();
             if let Poll::Ready(read) = self.poll_fill(incoming, cx) {
@@ -272,8 +293,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
 
     /// Writes until at most this many bytes wait, and flushes.
     pub(super) fn poll_write(&mut self, mark: usize, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let written = self.poll_write_on(mark, cx);
+        if written.is_pending() {
+            self.stalled.get_or_insert_with(Instant::now);
+        }
+        written
+    }
+
+    fn poll_write_on(&mut self, mark: usize, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         if let Some(kind) = self.broken {
             self.outgoing.discard();
+            self.handle.queued(0);
             return Poll::Ready(Err(Error::Io(kind.into())));
         }
         self.pay_ping();
@@ -286,6 +316,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
                 Ok(0) => return Poll::Ready(Err(self.break_down(io::ErrorKind::WriteZero.into()))),
                 Ok(n) => {
                     self.unflushed = true;
+                    self.stalled = None;
                     self.outgoing.advance(n);
                     self.pulse.sent(self.outgoing.total());
                     self.handle.bytes_sent(n);
@@ -297,7 +328,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
         }
         if self.unflushed {
             match ready!(Pin::new(&mut self.stream).poll_flush(cx)) {
-                Ok(()) => self.unflushed = false,
+                Ok(()) => {
+                    self.unflushed = false;
+                    self.stalled = None;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
@@ -322,15 +356,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
     /// One read, into a buffer that the thread lends: how many bytes it gave, 0 at the end. A transport that is always
     /// ready, as none of tokio's is, does not keep the thread from other tasks.
     fn poll_read(&mut self, incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let budget = ready!(coop::poll_proceed(cx));
+        // Spent also where nothing is there: were it given back, the timer could have it, and tell that nothing came where
+        // the transport was never asked.
+        ready!(coop::poll_proceed(cx)).made_progress();
         let mut buffer = incoming.lend();
         let mut space = ReadBuf::new(&mut buffer);
         let read = Pin::new(&mut self.stream).poll_read(cx, &mut space);
         let n = space.filled().len();
         incoming.received(buffer, n);
-        let read = ready!(read);
-        budget.made_progress();
-        match read {
+        match ready!(read) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 cx.waker().wake_by_ref();
                 Poll::Pending
@@ -343,6 +377,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
     fn poll_fill(&mut self, incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         match ready!(self.poll_read(incoming, cx)) {
             Ok(n) if n > 0 => {
+                self.hurried = false;
                 self.pulse.received();
                 self.handle.bytes_received(n);
             }
@@ -363,16 +398,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
 
     /// Looks at the clock. Ready where something was queued, or a time ran out.
     fn poll_clock(&mut self, incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let alarm = match self.closing {
-            Some(closing) => closing,
-            None => match self.pulse.deadline() {
-                Some(pulse) => pulse,
-                None => return Poll::Pending,
-            },
-        };
+        let limit = self.limit().map(|(limit, _)| limit);
+        let pulse = if self.closing.is_none() { self.pulse.deadline() } else { None };
+        let Some(alarm) = limit.into_iter().chain(pulse).min() else { return Poll::Pending };
         ready!(self.timer.poll_at(alarm, cx));
-        let timeout = match self.closing {
-            Some(_) => Timeout::Close,
+        let timeout = match self.overdue() {
+            Some(timeout) => timeout,
             None => match self.pulse.poll() {
                 Some(Action::GiveUp) => Timeout::Pong,
                 Some(Action::Ping) => {
@@ -384,8 +415,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
             },
         };
         incoming.broken();
-        self.abandon();
-        Poll::Ready(Err(Error::Timeout(timeout)))
+        Poll::Ready(Err(self.give_up(timeout)))
+    }
+
+    /// Writes the Pong in front of a message before the application begins to work on that: once for each read, so that a
+    /// peer cannot make a packet of each.
+    pub(super) fn hurry(&mut self, cx: &mut Context<'_>) {
+        if !mem::replace(&mut self.hurried, true) {
+            let _ = self.poll_write(0, cx);
+        }
     }
 }
 

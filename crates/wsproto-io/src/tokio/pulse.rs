@@ -48,7 +48,7 @@ enum Asker {
 
 impl Pulse {
     /// Pings after an interval of silence and gives up a timeout after that; without an interval it does neither.
-    pub(super) fn new(Keep { interval, timeout }: Keep) -> Self {
+    pub(super) fn new(Keep { interval, timeout, .. }: Keep) -> Self {
         Self {
             keepalive: interval.map(|interval| Keepalive::new(interval, timeout, Duration::ZERO)),
             begun: Instant::now(),
@@ -189,7 +189,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn pulse(interval: Option<Duration>) -> Pulse {
-        Pulse::new(Keep { interval, timeout: 5 * SECOND })
+        Pulse::new(Keep { interval, timeout: 5 * SECOND, stall: None })
     }
 
     #[tokio::test(start_paused = true)]

@@ -75,7 +75,15 @@ pub(super) fn poll_close<S: AsyncRead + AsyncWrite + Unpin>(
     // From here on for good: what is left of a message that was thrown away in part is none.
     side.discard();
     loop {
-        for _ in Batch::new(incoming.events(), side.reborrow()) {}
+        let mut batch = Batch::new(incoming.events(), side.reborrow());
+        loop {
+            // What is thrown away is inflated all the same.
+            ready!(coop::poll_proceed(cx)).made_progress();
+            if batch.next().is_none() {
+                break;
+            }
+        }
+        drop(batch);
         if !ready!(poll_read(incoming, &mut side, cx))? {
             return Poll::Ready(end(incoming));
         }

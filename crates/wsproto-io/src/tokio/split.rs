@@ -23,7 +23,7 @@ use crate::message::{IntoMessage, Message};
 /// The half that receives, and answers Pings and the peer's Close meanwhile ([`WebSocket::split`](super::WebSocket::split)).
 ///
 /// While it waits it also writes what the writer has queued. Dropped, it leaves the connection to the writer, which
-/// throws away what comes.
+/// throws away what comes, and answers it, while it waits in one of its methods.
 pub struct Reader<S> {
     /// `None` only while it is dropped.
     incoming: Option<Incoming>,

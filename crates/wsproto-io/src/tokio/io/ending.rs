@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use wsproto::frame::Role;
 
-use super::{Io, deadline};
+use super::{End, Io, deadline};
 use crate::error::{Closed, Error, Timeout};
 use crate::incoming::Incoming;
 
@@ -35,21 +35,34 @@ const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 256 * 1024;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
-    /// Whether the time for closing has run out: a peer that goes on sending does not prolong it.
-    pub(super) fn is_late(&self) -> bool {
-        self.closing.is_some_and(|closing| closing <= Instant::now())
+    /// Until when the connection lasts, whatever the peer sends: its time to answer our Close, or to take what waits.
+    pub(super) fn limit(&self) -> Option<(Instant, Timeout)> {
+        if let Some(closing) = self.closing {
+            return Some((closing, Timeout::Close));
+        }
+        Some((self.stalled?.checked_add(self.stall_timeout?)?, Timeout::Stalled))
     }
 
-    pub(super) fn give_up_closing(&mut self) -> Error {
+    /// Which of these times has run out.
+    pub(super) fn overdue(&self) -> Option<Timeout> {
+        let (limit, timeout) = self.limit()?;
+        (limit <= Instant::now()).then_some(timeout)
+    }
+
+    pub(super) fn give_up(&mut self, timeout: Timeout) -> Error {
         self.abandon();
-        Error::Timeout(Timeout::Close)
+        match (timeout, self.broken) {
+            // No answer, because our Close never left.
+            (Timeout::Close, Some(kind)) => Error::Io(kind.into()),
+            _ => Error::Timeout(timeout),
+        }
     }
 
-    /// Looks at the time for closing alone. Ready where it ran out.
-    pub(super) fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let Some(closing) = self.closing else { return Poll::Pending };
-        ready!(self.timer.poll_at(closing, cx));
-        Poll::Ready(Err(self.give_up_closing()))
+    /// Looks at these times alone. Ready where one ran out.
+    pub(super) fn poll_limit(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let Some((limit, timeout)) = self.limit() else { return Poll::Pending };
+        ready!(self.timer.poll_at(limit, cx));
+        Poll::Ready(Err(self.give_up(timeout)))
     }
 
     /// For one who wants to send behind a Close that another task asked for: ends the connection in order, so that it may be
@@ -62,7 +75,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
         let Some(incoming) = incoming else { return Poll::Ready(self.check_sendable()) };
         self.discards = true;
         loop {
-            self.look_ahead(incoming);
+            ready!(self.poll_ahead(incoming, cx));
             if !ready!(self.poll_turn(incoming, cx))? {
                 return Poll::Ready(self.check_sendable());
             }
@@ -114,12 +127,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
             // The reader may be busy with messages: the Close leaves all the same, and its time runs.
             let _ = self.poll_write(0, cx);
             self.closing.get_or_insert_with(|| deadline(self.close_timeout));
-            return self.poll_closing(cx);
+            return self.poll_limit(cx);
         }
-        match self.closed() {
-            Some(closed) if closed.code == 1006 => Poll::Ready(Err(Error::Closed(closed.clone()))),
-            _ => Poll::Ready(Ok(())),
-        }
+        Poll::Ready(match self.end.as_deref() {
+            Some(End { error: Some(error), .. }) => Err(Error::Remote(*error)),
+            Some(End { closed, .. }) if closed.code == 1006 => Err(Error::Closed(closed.clone())),
+            _ => Ok(()),
+        })
     }
 
     /// Reads and throws away. What is left of `bytes`; `None` at the end.
@@ -135,7 +149,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
 
     /// Ends all, without a word more: there is nobody to say it to.
     pub(super) fn abandon(&mut self) {
-        self.over(Closed::abnormal());
+        self.over(Closed::abnormal(), None);
         self.lost |= !self.outgoing.is_settled();
         self.outgoing.discard();
         self.handle.queued(0);

@@ -106,7 +106,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
     fn explain(&mut self, error: Error, incoming: Option<&mut Incoming>, cx: &mut Context<'_>) -> Error {
         let Some(incoming) = incoming else { return error };
         loop {
-            self.look_ahead(incoming);
+            if self.poll_ahead(incoming, cx).is_pending() {
+                return error;
+            }
             match self.closed() {
                 Some(closed) if closed.code == 1006 => return error,
                 Some(closed) => return Error::Closed(closed.clone()),
@@ -121,23 +123,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
 
     /// What is done while the transport takes nothing. Ready where something was queued, or the connection has ended.
     fn poll_meanwhile(&mut self, incoming: Option<&mut Incoming>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let Some(incoming) = incoming else { return self.poll_closing(cx) };
+        let Some(incoming) = incoming else { return self.poll_limit(cx) };
         loop {
-            self.look_ahead(incoming);
-            if self.closed.is_some() && self.outgoing.is_in_frame() {
+            ready!(self.poll_ahead(incoming, cx));
+            if self.end.is_some() && self.outgoing.is_in_frame() {
                 // Our Close cannot leave before the end of the frame that is in progress.
                 self.closing.get_or_insert_with(|| deadline(self.close_timeout));
-                return self.poll_closing(cx);
+                return self.poll_limit(cx);
             }
             self.check_open()?;
-            if self.is_late() {
+            if let Some(timeout) = self.overdue() {
                 incoming.broken();
-                return Poll::Ready(Err(self.give_up_closing()));
+                return Poll::Ready(Err(self.give_up(timeout)));
             }
             if incoming.has_unread() {
                 // The answer to our Ping may be behind the message that nobody takes.
                 self.pulse.pause();
-                let late = ready!(self.poll_closing(cx));
+                let late = ready!(self.poll_limit(cx));
                 incoming.broken();
                 return Poll::Ready(late);
             }
@@ -149,20 +151,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
         }
     }
 
-    /// Takes the events in front of the next message.
-    pub(super) fn look_ahead(&mut self, incoming: &mut Incoming) {
+    /// Takes the events in front of the next message. Where messages are thrown away it waits for its turn: they are
+    /// inflated all the same.
+    pub(super) fn poll_ahead(&mut self, incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<()> {
         if incoming.holds_message() && !self.discards {
-            return;
+            return Poll::Ready(());
         }
         let mut events = incoming.events();
         loop {
+            if self.discards {
+                ready!(coop::poll_proceed(cx)).made_progress();
+            }
             match events.next() {
                 Ok(Some((Event::Message(_), _))) if self.discards => {}
-                Ok(Some((Event::Message(piece), _))) => return events.hold(piece),
+                Ok(Some((Event::Message(piece), _))) => break events.hold(piece),
                 Ok(Some((event, reply))) => self.heard(&event, reply),
-                Ok(None) => return,
-                Err(error) => return self.refuse(error),
+                Ok(None) => break,
+                Err(error) => break self.refuse(error),
             }
         }
+        Poll::Ready(())
     }
 }
