@@ -50,11 +50,13 @@ pub(super) struct Io<S> {
     timer: Timer,
     role: Role,
     close_timeout: Duration,
-    /// Until when the peer has to answer our Close, and the transport to end.
-    closing: Option<Instant>,
-    /// How long the transport may take nothing of what waits for it, and since when it does not.
+    /// How long the transport may take nothing of what waits for it.
     stall_timeout: Option<Duration>,
-    stalled: Option<Instant>,
+    /// Until when the connection lasts, whatever the peer sends: when we close, it is the time for that, else the time that
+    /// the transport has to take something.
+    limit: Option<Instant>,
+    /// Whether we close: our Close is sent, or there is nobody to send it to.
+    closing: bool,
     /// How the connection ended.
     end: Option<Box<End>>,
     ending: Ending,
@@ -107,9 +109,9 @@ impl<S> Io<S> {
             timer: Timer::default(),
             role,
             close_timeout: times.close_timeout,
-            closing: None,
             stall_timeout: times.keep.stall,
-            stalled: None,
+            limit: None,
+            closing: false,
             end: None,
             ending: Ending::Open,
             broken: None,
@@ -164,9 +166,9 @@ impl<S> Io<S> {
     pub(super) fn check_sendable(&self) -> Result<(), Error> {
         self.check_open()?;
         match self.closing {
-            Some(_) if self.asked_to_close => Err(Error::Closing),
-            Some(_) => Err(LocalProtocolError::CloseSent.into()),
-            None => Ok(()),
+            true if self.asked_to_close => Err(Error::Closing),
+            true => Err(LocalProtocolError::CloseSent.into()),
+            false => Ok(()),
         }
     }
 
@@ -211,13 +213,13 @@ impl<S> Io<S> {
 
     /// Queues a Close. From here on the time for closing runs.
     pub(super) fn send_close(&mut self, code: CloseCode, reason: &str) {
-        if self.closing.is_some() {
+        if self.closing {
             return;
         }
         // Also in the middle of a frame, and where the queue is full: then it leaves as soon as it can. (After an extension's
         // failure none can leave, but the time runs all the same.)
         self.reply(Reply::close(&CloseFrame::new(code, reason)));
-        self.closing = Some(deadline(self.close_timeout));
+        self.begin_closing();
     }
 
     /// Queues a Ping; gives what waits for its Pong.
@@ -257,7 +259,7 @@ impl<S> Io<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
     /// Sees to what other tasks asked for through the handle.
     fn heed(&mut self, cx: &Context<'_>) {
-        if self.closing.is_none() && self.end.is_none() {
+        if !self.closing && self.end.is_none() {
             if let Some((code, reason)) = self.handle.asked(cx.waker()) {
                 self.send_close(code, &reason);
                 self.asked_to_close = true;
@@ -294,10 +296,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
     /// Writes until at most this many bytes wait, and flushes.
     pub(super) fn poll_write(&mut self, mark: usize, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let written = self.poll_write_on(mark, cx);
-        if written.is_pending() {
-            self.stalled.get_or_insert_with(Instant::now);
+        if written.is_pending() && self.limit.is_none() {
+            self.limit = self.stall_timeout.map(deadline);
         }
         written
+    }
+
+    /// The transport has taken something.
+    fn took(&mut self) {
+        if !self.closing {
+            self.limit = None;
+        }
     }
 
     fn poll_write_on(&mut self, mark: usize, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
@@ -316,7 +325,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
                 Ok(0) => return Poll::Ready(Err(self.break_down(io::ErrorKind::WriteZero.into()))),
                 Ok(n) => {
                     self.unflushed = true;
-                    self.stalled = None;
+                    self.took();
                     self.outgoing.advance(n);
                     self.pulse.sent(self.outgoing.total());
                     self.handle.bytes_sent(n);
@@ -330,7 +339,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
             match ready!(Pin::new(&mut self.stream).poll_flush(cx)) {
                 Ok(()) => {
                     self.unflushed = false;
-                    self.stalled = None;
+                    self.took();
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                     cx.waker().wake_by_ref();
@@ -349,7 +358,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
         self.unflushed = false;
         self.broken = Some(error.kind());
         // Whoever reads on does not do so for ever.
-        self.closing.get_or_insert_with(|| deadline(self.close_timeout));
+        self.begin_closing();
         Error::from(error)
     }
 
@@ -398,9 +407,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
 
     /// Looks at the clock. Ready where something was queued, or a time ran out.
     fn poll_clock(&mut self, incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let limit = self.limit().map(|(limit, _)| limit);
-        let pulse = if self.closing.is_none() { self.pulse.deadline() } else { None };
-        let Some(alarm) = limit.into_iter().chain(pulse).min() else { return Poll::Pending };
+        let pulse = if self.closing { None } else { self.pulse.deadline() };
+        let Some(alarm) = self.limit.into_iter().chain(pulse).min() else { return Poll::Pending };
         ready!(self.timer.poll_at(alarm, cx));
         let timeout = match self.overdue() {
             Some(timeout) => timeout,

@@ -16,6 +16,7 @@ use super::pulse::RoundTrip;
 use super::receiving::{poll_close, poll_message, poll_unread};
 use super::sending::Sending;
 use super::side::{Half, Locked, Shared, Side};
+use super::websocket::Agreed;
 use crate::error::{Closed, Error};
 use crate::incoming::Incoming;
 use crate::message::{IntoMessage, Message};
@@ -28,7 +29,7 @@ pub struct Reader<S> {
     /// `None` only while it is dropped.
     incoming: Option<Incoming>,
     shared: Arc<Shared<S>>,
-    subprotocol: Option<String>,
+    agreed: Option<Box<Agreed>>,
 }
 
 /// The half that sends ([`WebSocket::split`](super::WebSocket::split)).
@@ -39,10 +40,10 @@ pub struct Writer<S> {
     handle: Handle,
 }
 
-pub(super) fn split<S>(incoming: Incoming, io: Io<S>, subprotocol: Option<String>) -> (Reader<S>, Writer<S>) {
+pub(super) fn split<S>(incoming: Incoming, io: Io<S>, agreed: Option<Box<Agreed>>) -> (Reader<S>, Writer<S>) {
     let handle = io.handle.clone();
     let shared = Arc::new(Shared::new(io));
-    let reader = Reader { incoming: Some(incoming), shared: Arc::clone(&shared), subprotocol };
+    let reader = Reader { incoming: Some(incoming), shared: Arc::clone(&shared), agreed };
     (reader, Writer { shared, handle })
 }
 
@@ -89,7 +90,7 @@ impl<S> Reader<S> {
     /// As [`WebSocket::subprotocol`](super::WebSocket::subprotocol).
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
-        self.subprotocol.as_deref()
+        self.agreed.as_ref()?.subprotocol.as_deref()
     }
 }
 

@@ -67,9 +67,14 @@ pub(super) struct Inner<S> {
     pub(super) io: Io<S>,
     /// Where it is used as a stream and a sink: those may be in two tasks.
     pub(super) tasks: Option<Arc<Tasks>>,
-    subprotocol: Option<String>,
-    /// As text: of the handshake an idle connection keeps what is short.
-    extensions: Option<Box<str>>,
+    agreed: Option<Box<Agreed>>,
+}
+
+/// What the handshake agreed on, where that is anything. The extensions as text: an idle connection keeps what is short.
+#[derive(Debug)]
+pub(super) struct Agreed {
+    pub(super) subprotocol: Option<String>,
+    extensions: Option<String>,
 }
 
 impl<S> WebSocket<S> {
@@ -94,14 +99,14 @@ impl<S> WebSocket<S> {
         let (receiver, sender) = connection.split();
         let io = Io::new(stream, Outgoing::new(sender, encoding), role, times);
         let incoming = Incoming::new(receiver, limits, first);
-        Self { inner: Box::new(Inner { incoming, io, tasks: None, subprotocol: None, extensions: None }) }
+        Self { inner: Box::new(Inner { incoming, io, tasks: None, agreed: None }) }
     }
 
     pub(super) fn agreed_on(&mut self, subprotocol: Option<String>, extensions: &[Params]) {
-        self.inner.subprotocol = subprotocol;
-        if !extensions.is_empty() {
-            let extensions: Vec<_> = extensions.iter().map(ToString::to_string).collect();
-            self.inner.extensions = Some(extensions.join(", ").into());
+        if subprotocol.is_some() || !extensions.is_empty() {
+            let names: Vec<_> = extensions.iter().map(ToString::to_string).collect();
+            let extensions = (!names.is_empty()).then(|| names.join(", "));
+            self.inner.agreed = Some(Agreed { subprotocol, extensions }.into());
         }
     }
 
@@ -115,14 +120,14 @@ impl<S> WebSocket<S> {
     /// The subprotocol that was agreed on.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
-        self.inner.subprotocol.as_deref()
+        self.inner.agreed.as_ref()?.subprotocol.as_deref()
     }
 
     /// The extensions that were agreed on, with their parameters, as the server's `Sec-WebSocket-Extensions` has them
     /// (RFC 6455 §9.1). `None` where there are none, or the handshake [happened elsewhere](Self::from_connection).
     #[must_use]
     pub fn extensions(&self) -> Option<&str> {
-        self.inner.extensions.as_deref()
+        self.inner.agreed.as_ref()?.extensions.as_deref()
     }
 
     /// Which end this is.
@@ -164,8 +169,8 @@ impl<S> WebSocket<S> {
     /// Two halves for two tasks.
     #[must_use]
     pub fn split(self) -> (Reader<S>, Writer<S>) {
-        let Inner { incoming, io, subprotocol, .. } = *self.inner;
-        split::split(incoming, io, subprotocol)
+        let Inner { incoming, io, agreed, .. } = *self.inner;
+        split::split(incoming, io, agreed)
     }
 
     pub(super) fn parts(&mut self) -> (&mut Incoming, &mut Io<S>) {
@@ -312,7 +317,7 @@ impl<S> fmt::Debug for WebSocket<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebSocket")
             .field("role", &self.role())
-            .field("subprotocol", &self.inner.subprotocol)
+            .field("subprotocol", &self.subprotocol())
             .field("queued", &self.queued())
             .field("closed", &self.closed())
             .finish_non_exhaustive()

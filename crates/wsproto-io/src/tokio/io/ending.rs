@@ -1,5 +1,6 @@
 //! The end of a connection: the time for closing, and the end of the transport.
 
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -34,19 +35,21 @@ const LINGER: Duration = Duration::from_secs(1);
 /// How much is read and thrown away for that, at either end, in bytes.
 const LINGER_BYTES: usize = 256 * 1024;
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
-    /// Until when the connection lasts, whatever the peer sends: its time to answer our Close, or to take what waits.
-    pub(super) fn limit(&self) -> Option<(Instant, Timeout)> {
-        if let Some(closing) = self.closing {
-            return Some((closing, Timeout::Close));
+impl<S> Io<S> {
+    /// From here on the time for closing runs: until when it does.
+    pub(super) fn begin_closing(&mut self) -> Instant {
+        if !mem::replace(&mut self.closing, true) {
+            self.limit = None;
         }
-        Some((self.stalled?.checked_add(self.stall_timeout?)?, Timeout::Stalled))
+        *self.limit.get_or_insert_with(|| deadline(self.close_timeout))
     }
+}
 
-    /// Which of these times has run out.
+impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
+    /// Which of the times has run out that count whatever the peer sends.
     pub(super) fn overdue(&self) -> Option<Timeout> {
-        let (limit, timeout) = self.limit()?;
-        (limit <= Instant::now()).then_some(timeout)
+        self.limit.filter(|limit| *limit <= Instant::now())?;
+        Some(if self.closing { Timeout::Close } else { Timeout::Stalled })
     }
 
     pub(super) fn give_up(&mut self, timeout: Timeout) -> Error {
@@ -60,9 +63,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
 
     /// Looks at these times alone. Ready where one ran out.
     pub(super) fn poll_limit(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let Some((limit, timeout)) = self.limit() else { return Poll::Pending };
-        ready!(self.timer.poll_at(limit, cx));
-        Poll::Ready(Err(self.give_up(timeout)))
+        loop {
+            if let Some(timeout) = self.overdue() {
+                return Poll::Ready(Err(self.give_up(timeout)));
+            }
+            let Some(limit) = self.limit else { return Poll::Pending };
+            ready!(self.timer.poll_at(limit, cx));
+        }
     }
 
     /// For one who wants to send behind a Close that another task asked for: ends the connection in order, so that it may be
@@ -84,7 +91,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
 
     /// After the last event: writes the last that there is to say, and ends the transport so that it arrives.
     pub(in super::super) fn poll_end(&mut self, incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<()> {
-        let closing = *self.closing.get_or_insert_with(|| deadline(self.close_timeout));
+        let closing = self.begin_closing();
         // A failed connection need not wait for the peer, whichever end it is (RFC 6455 §7.1.7).
         let waits = self.role == Role::Client && incoming.error().is_none();
         loop {
@@ -126,7 +133,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
         if self.ending != Ending::Over {
             // The reader may be busy with messages: the Close leaves all the same, and its time runs.
             let _ = self.poll_write(0, cx);
-            self.closing.get_or_insert_with(|| deadline(self.close_timeout));
+            self.begin_closing();
             return self.poll_limit(cx);
         }
         Poll::Ready(match self.end.as_deref() {

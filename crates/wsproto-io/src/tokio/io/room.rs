@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::coop;
 use wsproto::Event;
 
-use super::{Io, deadline};
+use super::Io;
 use crate::error::Error;
 use crate::incoming::Incoming;
 use crate::outgoing::LOW;
@@ -128,7 +128,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
             ready!(self.poll_ahead(incoming, cx));
             if self.end.is_some() && self.outgoing.is_in_frame() {
                 // Our Close cannot leave before the end of the frame that is in progress.
-                self.closing.get_or_insert_with(|| deadline(self.close_timeout));
+                self.begin_closing();
                 return self.poll_limit(cx);
             }
             self.check_open()?;
