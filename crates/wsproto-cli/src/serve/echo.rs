@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use wsproto_io::wsproto::{CloseCode, Event};
+use wsproto_io::wsproto::{CloseCode, Data, Event, Message};
 use wsproto_io::{Batch, Client, Error, Transport, WebSocket};
 
 use super::log;
@@ -53,14 +53,48 @@ async fn echo_all(socket: &mut WebSocket<Transport>) -> Result<(), Error> {
     }
 }
 
+/// Pieces of a message are joined up to this many bytes, where one read brought them.
+const JOINED: usize = 64 * 1024;
+
 /// Echoes what one read brought: one write for all its messages, pieces as they come, so that no message is held whole.
+///
+/// What is not finished is not compressed: its encoder would be held for as long as the peer likes. The choice is the
+/// message's and made where it begins; of a piece that goes on with one, `feed` and `feed_uncompressed` are the same.
 async fn echo_batch(mut batch: Batch<'_, Transport>) -> Result<(), Error> {
+    let mut unfinished: Option<Message<'_>> = None;
     while let Some(event) = batch.next() {
-        if let Event::Message(piece) = event {
+        let Event::Message(piece) = event else { continue };
+        // A message that arrived whole may be given in pieces, where it was compressed.
+        let piece = match unfinished.take() {
+            Some(before) => Message { data: join(before.data, &piece.data), ..piece },
+            None => piece,
+        };
+        if piece.message_finished {
             batch.feed(piece).await?;
+        } else if piece.data.as_bytes().len() < JOINED {
+            unfinished = Some(piece);
+        } else {
+            batch.feed_uncompressed(piece).await?;
         }
     }
-    Ok(())
+    match unfinished {
+        Some(piece) => match batch.feed_uncompressed(piece).await {
+            // The end stood behind it. The next read tells of it, when the client has been told.
+            Err(Error::Closed(_)) => Ok(()),
+            fed => fed,
+        },
+        None => Ok(()),
+    }
+}
+
+/// Two pieces of a message, which have the same kind.
+fn join<'b>(mut data: Data<'b>, next: &Data<'_>) -> Data<'b> {
+    match (&mut data, next) {
+        (Data::Text(text), Data::Text(next)) => text.to_mut().push_str(next),
+        (Data::Binary(bytes), next) => bytes.to_mut().extend_from_slice(next.as_bytes()),
+        (Data::Text(_), Data::Binary(_)) => {}
+    }
+    data
 }
 
 /// What is told on standard error.
