@@ -1,5 +1,6 @@
 //! What is done with a connection, and what is logged of it.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ pub(super) fn echo(
 ) -> impl Future<Output = Result<(), Error>> + Send + use<> {
     log.accepted();
     let subprotocol = socket.subprotocol().map(|name| format!(", subprotocol {name}")).unwrap_or_default();
-    log.about(client.address, &format!("connected to {}{subprotocol}", client.request.target()));
+    log.about(client.address, &format!("connected to {}{subprotocol}", shown(client.request.path())));
     // Boxed, and only where it is wanted: a connection that waits is small.
     let told = log.verbose.then(|| Box::new((log, client.address)));
     async move {
@@ -29,6 +30,17 @@ pub(super) fn echo(
             told.0.about(told.1, &closed.to_string());
         }
         Ok(())
+    }
+}
+
+/// The longest path that is logged whole.
+const LONGEST_PATH: usize = 200;
+
+/// A path for the log. (The query is not logged: tokens stand there.)
+fn shown(path: &str) -> Cow<'_, str> {
+    match path.get(..LONGEST_PATH) {
+        Some(start) if start.len() < path.len() => Cow::Owned(format!("{start}...")),
+        _ => Cow::Borrowed(path),
     }
 }
 
