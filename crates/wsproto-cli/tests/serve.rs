@@ -147,7 +147,8 @@ fn serve_shows_a_browser_a_page_and_all_others_a_text() {
         for line in [
             "Content-Type: text/html; charset=utf-8",
             "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
-             connect-src 'self' ws: wss:; img-src data: blob:",
+             connect-src 'self' ws: wss:; img-src data: blob:; \
+             frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
             "X-Content-Type-Options: nosniff",
             "Referrer-Policy: no-referrer",
             "Cache-Control: no-store",
