@@ -176,6 +176,21 @@ fn bench_ends_early_at_an_interrupt_and_tells_what_it_measured() {
 }
 
 #[test]
+fn bench_has_one_time_to_open_a_connection() {
+    // It lets everybody connect, and answers nobody.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/", silent.local_addr().unwrap());
+    let (code, table, _) = bench(&url, &["--timeout", "0.3", "--connections", "2"]);
+    assert_eq!((code, number_of(&table, "errors")), (1, 2), "{table}");
+    let help = text(&run(&["bench", "--help"], b"").stdout);
+    let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        words.contains("--timeout <SECONDS> Time to open each connection, ") && !words.contains("end of input"),
+        "{help}"
+    );
+}
+
+#[test]
 fn bench_explains_bad_arguments() {
     for arguments in [&["--connections", "0"][..], &["--depth", "0"], &["--size", "-1"], &["--seconds", "0"]] {
         let output = run(&[&["bench", "ws://127.0.0.1:1/"][..], arguments].concat(), b"");

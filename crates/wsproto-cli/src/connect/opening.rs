@@ -25,9 +25,6 @@ pub(crate) struct Opening {
     /// Do not check who the server of a wss:// URL is: anybody on the way can read and change everything
     #[arg(long)]
     insecure: bool,
-    /// Time for connecting, for sending the rest at the end of input, and for closing, each
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
-    pub(crate) timeout: Duration,
 }
 
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
@@ -42,11 +39,11 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
 
 impl Opening {
     /// The driver's options for it, without a keepalive: nothing is sent that nobody asked for.
-    pub(crate) fn options(&self) -> Result<ConnectOptions, String> {
+    pub(crate) fn options(&self, timeout: Duration) -> Result<ConnectOptions, String> {
         let mut options = ConnectOptions::new()
-            .connect_timeout(self.timeout)
-            .handshake_timeout(self.timeout)
-            .close_timeout(self.timeout)
+            .connect_timeout(timeout)
+            .handshake_timeout(timeout)
+            .close_timeout(timeout)
             .ping_interval(None);
         for header in &self.header {
             let (name, value) =
@@ -174,14 +171,8 @@ mod tests {
             ("h", "h"),
             ("ws://h/\u{1b}[2J", "ws://h/\\u{1b}[2J"),
         ] {
-            let opening = Opening {
-                url: url.to_owned(),
-                header: vec![],
-                subprotocol: vec![],
-                ca: None,
-                insecure: false,
-                timeout: Duration::from_secs(1),
-            };
+            let opening =
+                Opening { url: url.to_owned(), header: vec![], subprotocol: vec![], ca: None, insecure: false };
             assert_eq!(opening.shown_url(), shown);
         }
     }
