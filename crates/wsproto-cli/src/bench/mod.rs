@@ -21,7 +21,7 @@ use wsproto_io::{self as ws, ConnectOptions, Transport, WebSocket};
 use crate::connect::opening::{Opening, seconds};
 use crate::interrupts::Interrupts;
 use connection::Load;
-use report::Report;
+use report::{Report, rate};
 use tally::Tallies;
 
 /// Measures an echo server: messages for each second, and how long each takes there and back.
@@ -185,13 +185,14 @@ async fn progress(tallies: &Tallies, begun: Instant) {
     let mut clock = interval(second);
     clock.set_missed_tick_behavior(MissedTickBehavior::Skip);
     clock.tick().await;
-    let mut before = 0;
+    let mut before = (0, begun);
     loop {
         clock.tick().await;
-        let messages = tallies.messages();
-        let line = format!("{:.0} s: {} messages/s", begun.elapsed().as_secs_f64(), messages - before);
+        let now = (tallies.messages(), Instant::now());
+        let rate = rate(now.0 - before.0, now.1 - before.1);
+        let line = format!("{:.0} s: {rate:.0} messages/s", (now.1 - begun).as_secs_f64());
         let _ = write!(io::stderr(), "\r\x1b[K{line}");
-        before = messages;
+        before = now;
     }
 }
 
