@@ -60,15 +60,25 @@ fn assert_idles(server: &Server) {
 fn t05_out_of_descriptors_the_server_neither_spins_nor_dies_and_resumes() {
     let mut shell = Command::new("sh");
     shell.args(["-c", "ulimit -n 24; exec \"$0\" \"$@\"", BINARY]);
-    let server = Server::start_as(shell, &[]);
+    let mut server = Server::start_as(shell, &[]);
     let before = descriptors(&server);
     let clients: Vec<_> = (0..40).map(|_| TcpStream::connect(server.address()).unwrap()).collect();
     // (Those that were inherited may lie above the limit.)
     until("out of descriptors", || numbers(&server).iter().filter(|&&number| number < 24).count() == 24);
     assert_idles(&server);
+    // Each that ends lets another one in, and the next one fails again.
+    let mut clients = clients.into_iter();
+    for _ in 0..5 {
+        drop(clients.next());
+        thread::sleep(Duration::from_millis(250));
+    }
     drop(clients);
     until("back to where it was", || descriptors(&server) == before);
     assert_echoes(&server);
+    server.signal("-TERM");
+    assert!(server.wait(Duration::from_secs(5)).success());
+    let log = server.stderr();
+    assert_eq!(log.matches("wsproto: cannot accept a connection: ").count(), 1, "{log}");
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use wsproto_io::wsproto::{CloseCode, Data, Event, Message};
 use wsproto_io::{Batch, Client, Error, Transport, WebSocket};
@@ -17,7 +17,6 @@ pub(super) fn echo(
     client: &Client,
     log: Arc<Log>,
 ) -> impl Future<Output = Result<(), Error>> + Send + use<> {
-    log.accepted();
     let subprotocol = socket.subprotocol().map(|name| format!(", subprotocol {name}")).unwrap_or_default();
     log.about(client.address, &format!("connected to {}{subprotocol}", shown(client.request.path())));
     // Boxed, and only where it is wanted: a connection that waits is small.
@@ -112,23 +111,24 @@ fn join<'b>(mut data: Data<'b>, next: &Data<'_>) -> Data<'b> {
 /// What is told on standard error.
 pub(super) struct Log {
     verbose: bool,
-    /// Whether the listener fails: of a burst of failures only the first is told.
-    failing: AtomicBool,
+    /// When it was told last that the listener fails.
+    failed: Mutex<Option<Instant>>,
 }
+
+/// How long a listener's failures are not told again: where descriptors have run out, each connection that ends lets one in, and
+/// the next one fails.
+const QUIET: Duration = Duration::from_secs(60);
 
 impl Log {
     pub(super) const fn new(verbose: bool) -> Self {
-        Self { verbose, failing: AtomicBool::new(false) }
+        Self { verbose, failed: Mutex::new(None) }
     }
 
     /// An error, of a client's connection or of the listener.
     pub(super) fn error(&self, client: Option<SocketAddr>, error: &Error) {
         match client {
-            Some(client) => {
-                self.accepted();
-                self.about(client, &error.to_string());
-            }
-            None if self.fails() => log(&format!("wsproto: cannot accept a connection: {error}")),
+            Some(client) => self.about(client, &error.to_string()),
+            None if self.fails(Instant::now()) => log(&format!("wsproto: cannot accept a connection: {error}")),
             None => {}
         }
     }
@@ -140,14 +140,14 @@ impl Log {
         }
     }
 
-    /// Notes that the listener failed. Whether it is the first time in a row.
-    fn fails(&self) -> bool {
-        !self.failing.swap(true, Ordering::Relaxed)
-    }
-
-    /// Notes that somebody was accepted.
-    fn accepted(&self) {
-        self.failing.store(false, Ordering::Relaxed);
+    /// Notes that the listener failed. Whether that is to be told.
+    fn fails(&self, now: Instant) -> bool {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = failed.is_none_or(|told| now.saturating_duration_since(told) >= QUIET);
+        if is_due {
+            *failed = Some(now);
+        }
+        is_due
     }
 }
 
@@ -156,10 +156,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_a_burst_of_failures_one_is_logged() {
-        let log = Log::new(false);
-        assert_eq!([log.fails(), log.fails(), log.fails()], [true, false, false]);
-        log.accepted();
-        assert!(log.fails());
+    fn failures_are_logged_once_a_minute() {
+        let (log, begun) = (Log::new(false), Instant::now());
+        let told = [0, 0, 1, 59, 60, 61, 119, 120, 500].map(|second| log.fails(begun + Duration::from_secs(second)));
+        assert_eq!(told, [true, false, false, false, true, false, false, true, true]);
     }
 }
