@@ -11,8 +11,12 @@ pub(crate) struct Interrupts {
     signals: (Signal, Signal),
 }
 
-/// The exit code of a program that SIGINT ended, as shells have it.
+/// The exit code of a program that SIGINT ended, as shells have it: 128 and the signal's number.
 pub(crate) const INTERRUPTED: i32 = 130;
+
+/// The same for SIGTERM.
+#[cfg(unix)]
+const TERMINATED: i32 = 143;
 
 impl Interrupts {
     /// From here on they do not end the program by themselves. Within the runtime.
@@ -27,18 +31,25 @@ impl Interrupts {
 
     /// Waits for the next one.
     pub(crate) async fn next(&mut self) {
-        #[cfg(unix)]
-        tokio::select! {
-            _ = self.signals.0.recv() => {}
-            _ = self.signals.1.recv() => {}
-        }
-        #[cfg(not(unix))]
-        let _ = tokio::signal::ctrl_c().await;
+        self.exit_code().await;
     }
 
-    /// Ends the program at the next one.
+    /// Ends the program at the next one, with the exit code that stands for it.
     pub(crate) async fn end_at_next(&mut self) {
-        self.next().await;
-        std::process::exit(INTERRUPTED);
+        std::process::exit(self.exit_code().await);
+    }
+
+    /// Waits for the next one; gives the exit code of a program that it ends.
+    async fn exit_code(&mut self) -> i32 {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = self.signals.0.recv() => INTERRUPTED,
+            _ = self.signals.1.recv() => TERMINATED,
+        }
+        #[cfg(not(unix))]
+        {
+            let _ = tokio::signal::ctrl_c().await;
+            INTERRUPTED
+        }
     }
 }

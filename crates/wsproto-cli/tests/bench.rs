@@ -132,6 +132,27 @@ fn bench_finds_a_wrong_echo() {
 }
 
 #[test]
+fn bench_finds_a_wrong_echo_of_a_server_that_reads_no_more() {
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let options = ServeOptions::new().accept(AcceptOptions::new().limits(Limits::none()));
+    runtime.spawn(serve(listener, options, |mut socket: WebSocket<Transport>, _| async move {
+        socket.recv().await?;
+        socket.send(vec![0; 1000]).await?;
+        socket.flush().await?;
+        std::future::pending().await
+    }));
+    // The second message is more than all buffers hold.
+    let (code, table, _) = bench(&url, &["--depth", "2", "--size", "50000000", "--seconds", "5"]);
+    assert_eq!((code, number_of(&table, "errors")), (1, 1), "{table}");
+    assert!(
+        table.ends_with("         1  wrong echo: what came back is not the next message that was sent\n"),
+        "{table}"
+    );
+}
+
+#[test]
 fn bench_tells_how_servers_end_connections() {
     let peer = Peer::start(|number, message| (number < 3).then_some(message));
     for size in ["16", "100000"] {
@@ -173,6 +194,21 @@ fn bench_ends_early_at_an_interrupt_and_tells_what_it_measured() {
     let table = text(&output.stdout);
     assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""), "{table}");
     assert!(number_of(&table, "messages") > 0 && number_of(&table, "messages") <= peer.echoed.load(Ordering::Relaxed));
+}
+
+#[test]
+fn bench_has_one_time_to_open_a_connection() {
+    // It lets everybody connect, and answers nobody.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/", silent.local_addr().unwrap());
+    let (code, table, _) = bench(&url, &["--timeout", "0.3", "--connections", "2"]);
+    assert_eq!((code, number_of(&table, "errors")), (1, 2), "{table}");
+    let help = text(&run(&["bench", "--help"], b"").stdout);
+    let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        words.contains("--timeout <SECONDS> Time to open each connection, ") && !words.contains("end of input"),
+        "{help}"
+    );
 }
 
 #[test]

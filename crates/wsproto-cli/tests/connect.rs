@@ -315,3 +315,29 @@ fn connect_closes_at_an_interrupt() {
     assert_eq!((output.status.code(), text(&output.stderr).as_str(), server.join().unwrap()), (Some(0), "", 1000));
     drop(stdin);
 }
+
+#[test]
+fn a_second_signal_ends_connect_with_its_exit_code() {
+    for (first, second, code) in [("-INT", "-INT", 130), ("-TERM", "-TERM", 143), ("-INT", "-TERM", 143)] {
+        let (closing, closes) = mpsc::channel();
+        let (url, server) = once(move |stream| {
+            let socket = AcceptOptions::new().accept(stream).unwrap();
+            // Its Close is seen and not answered.
+            let close = socket.stream().read(&mut [0; 100]).unwrap();
+            closing.send(close).unwrap();
+            let _ = socket.stream().read(&mut [0; 100]);
+        });
+        let mut command = Command::new(BINARY);
+        command.args(["connect", "-v", &url]).stdin(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (stdin, mut said) = (child.stdin.take(), BufReader::new(child.stderr.take().unwrap()).lines());
+        // It is connected.
+        assert!(said.any(|line| line.unwrap().starts_with("extensions: ")));
+        let signal =
+            |signal: &str| Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success();
+        assert!(signal(first) && closes.recv().unwrap() > 0 && signal(second));
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{first} {second}");
+        server.join().unwrap();
+        drop(stdin);
+    }
+}

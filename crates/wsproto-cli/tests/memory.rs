@@ -5,18 +5,18 @@
 
 mod support;
 
-use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use wsproto::Message;
 use wsproto::extension::deflate::PerMessageDeflate;
-use wsproto::handshake::http1::{self, HeadLimits, ResponseReader};
-use wsproto::handshake::{ClientHandshake, ClientRequest, Outcome};
-use wsproto::{Connection, Event, Input, Limits, Message, OsRandom};
+use wsproto::frame::Rsv;
 
 use support::Server;
+use support::client::Client;
+use support::process::resident;
 
 /// How many connections are counted; fewer where the system does not allow as many descriptors.
 const CONNECTIONS: usize = 5000;
@@ -38,72 +38,6 @@ fn allow(connections: usize) {
     let limit = usize::try_from(rlimit::increase_nofile_limit(u64::MAX).unwrap()).unwrap_or(usize::MAX);
     let needed = connections + WARM_UP + 100;
     assert!(limit >= needed, "the system allows {limit} descriptors, and this takes {needed}: raise the hard limit");
-}
-
-fn resident(server: &Server) -> usize {
-    let status = fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
-}
-
-/// A client that takes little itself.
-struct Client {
-    stream: TcpStream,
-    connection: Connection,
-}
-
-impl Client {
-    fn connect(server: &Server, deflate: Option<&Arc<PerMessageDeflate>>) -> Self {
-        let random = OsRandom::new().unwrap();
-        let mut request = ClientRequest::from_url(&server.url).unwrap();
-        request.extensions.extend(deflate.map(|deflate| Arc::clone(deflate) as _));
-        let handshake = ClientHandshake::new(request, random.nonce()).unwrap();
-        let mut out = Vec::new();
-        http1::write_request(&handshake, &mut out).unwrap();
-        let mut stream = TcpStream::connect(server.address()).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        stream.write_all(&out).unwrap();
-        let mut reader = ResponseReader::new(handshake, HeadLimits::default());
-        let (mut head, mut filled) = ([0; 1024], 0);
-        loop {
-            filled += stream.read(&mut head[filled..]).unwrap();
-            match reader.receive(&head[..filled]).unwrap() {
-                None => {}
-                Some((Outcome::Accepted(accepted), _)) => {
-                    assert_eq!(accepted.extensions.is_empty(), deflate.is_none());
-                    return Self {
-                        stream,
-                        connection: Connection::client(accepted.extensions, Limits::default(), random),
-                    };
-                }
-                Some((Outcome::Rejected(response), _)) => panic!("rejected with {}", response.status()),
-            }
-        }
-    }
-
-    fn send(&mut self, message: &[u8]) {
-        let mut out = Vec::new();
-        self.connection.send(Message::binary(message), &mut out).unwrap();
-        self.stream.write_all(&out).unwrap();
-    }
-
-    fn assert_receives(&mut self, message: &[u8]) {
-        let (mut received, mut buffer) = (Vec::new(), [0; 2 * MESSAGE]);
-        loop {
-            let n = self.stream.read(&mut buffer).unwrap();
-            assert_ne!(n, 0, "the server has ended");
-            let mut input = Input::new(&mut buffer[..n]);
-            while let Some(event) = self.connection.receive(&mut input).unwrap() {
-                if let Event::Message(piece) = event {
-                    received.extend_from_slice(piece.data.as_bytes());
-                    if piece.message_finished {
-                        assert!(received == message);
-                        return;
-                    }
-                }
-            }
-        }
-    }
 }
 
 /// Bytes that do not compress, and differ with the seed.
@@ -133,9 +67,9 @@ fn grown_by(what: &str, deflate: Option<PerMessageDeflate>, echoes: usize) -> us
         clients
     };
     let warm_up = open(WARM_UP);
-    let before = resident(&server);
+    let before = resident(server.id());
     let clients = open(CONNECTIONS);
-    let after = resident(&server);
+    let after = resident(server.id());
     let each = (after - before) / CONNECTIONS;
     println!("{what}: {each} bytes for each of {CONNECTIONS} connections ({before} bytes before, {after} after)");
     drop((warm_up, clients));
@@ -168,7 +102,7 @@ fn h14_half_open_connections_take_8_kib_and_end_at_the_deadline() {
     allow(1000);
     let server = Server::start(&[]);
     let warm_up: Vec<_> = (0..100).map(|_| Client::connect(&server, None)).collect();
-    let before = resident(&server);
+    let before = resident(server.id());
     let begun = Instant::now();
     // Half of them say nothing, half of them a part of a request.
     let mut streams: Vec<_> = (0..1000).map(|_| TcpStream::connect(server.address()).unwrap()).collect();
@@ -177,7 +111,7 @@ fn h14_half_open_connections_take_8_kib_and_end_at_the_deadline() {
     }
     // Let in behind them all.
     drop(Client::connect(&server, None));
-    let each = resident(&server).saturating_sub(before) / streams.len();
+    let each = resident(server.id()).saturating_sub(before) / streams.len();
     println!("half open: {each} bytes for each");
     assert!(each <= 8 * 1024, "{each}");
     // 10 s is the default. A busy machine may take longer to open them, but they end one by one.
@@ -189,4 +123,39 @@ fn h14_half_open_connections_take_8_kib_and_end_at_the_deadline() {
     let taken = begun.elapsed();
     assert!(taken >= Duration::from_millis(9_500) && taken < opened + Duration::from_secs(11), "{taken:?}, {opened:?}");
     drop(warm_up);
+}
+
+/// What each of many connections with compression has made the server's resident memory grow by, in bytes, where it was sent
+/// 10 bytes of a message that nobody finishes.
+fn unfinished(compressed: bool) -> usize {
+    let _alone = alone();
+    allow(1000);
+    let deflate = Arc::new(PerMessageDeflate::new());
+    let server = Server::start(&[]);
+    let open = |n: usize| {
+        let begin = |_| {
+            let mut client = Client::connect(&server, Some(&deflate));
+            client.send_piece(Message::binary(&[7; 10][..]).unfinished(), compressed);
+            let (header, payload) = client.frame();
+            assert!(!header.rsv.intersects(Rsv::RSV1) && payload == [7; 10], "{header:?}");
+            client
+        };
+        (0..n).map(begin).collect::<Vec<_>>()
+    };
+    let warm_up = open(100);
+    let before = resident(server.id());
+    let clients = open(1000);
+    let each = resident(server.id()).saturating_sub(before) / clients.len();
+    println!("an unfinished message, {}: {each} bytes", if compressed { "compressed" } else { "plain" });
+    drop((warm_up, clients));
+    each
+}
+
+#[test]
+fn z06_an_unfinished_message_holds_no_encoder() {
+    let each = unfinished(false);
+    assert!(each <= 8 * 1024, "{each}");
+    // That of the peer that came compressed holds a decoder.
+    let each = unfinished(true);
+    assert!(each <= 64 * 1024, "{each}");
 }

@@ -147,7 +147,8 @@ fn serve_shows_a_browser_a_page_and_all_others_a_text() {
         for line in [
             "Content-Type: text/html; charset=utf-8",
             "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
-             connect-src 'self' ws: wss:; img-src data: blob:",
+             connect-src 'self' ws: wss:; img-src data: blob:; \
+             frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
             "X-Content-Type-Options: nosniff",
             "Referrer-Policy: no-referrer",
             "Cache-Control: no-store",
@@ -198,13 +199,21 @@ fn t07_serve_tells_everybody_when_it_stops() {
 fn serve_logs_connections_only_when_asked() {
     for (arguments, expected) in [(&["-v"][..], true), (&[], false)] {
         let mut server = Server::start(arguments);
-        let mut socket = ConnectOptions::new().connect(&format!("{}path", server.url)).unwrap();
+        let long = "x".repeat(300);
+        for path in ["path?token=secret", &long] {
+            drop(ConnectOptions::new().connect(&format!("{}{path}", server.url)).unwrap());
+        }
+        let mut socket = ConnectOptions::new().connect(&server.url).unwrap();
         socket.close(CloseCode::NORMAL, "").unwrap();
         thread::sleep(Duration::from_millis(100));
         server.signal("-TERM");
         server.wait(Duration::from_secs(5));
         let log = server.stderr();
-        assert_eq!(log.contains("connected to /path") && log.contains("closed with code 1000"), expected, "{log}");
+        for line in ["connected to /path\n", &format!("connected to /{}...\n", &long[..199]), "closed with code 1000\n"]
+        {
+            assert_eq!(log.contains(line), expected, "{line}: {log}");
+        }
+        assert!(!log.contains("secret"), "{log}");
         assert!(expected || log.is_empty(), "{log}");
     }
 }

@@ -47,6 +47,8 @@ pub(crate) struct Encoding {
 struct Rest {
     /// Bytes that are encoded.
     done: usize,
+    /// Whether the message may be compressed.
+    compress: bool,
     /// For a frame whose header stands in the queue: the mask of its payload.
     frame: Option<Option<Mask>>,
 }
@@ -95,12 +97,13 @@ impl Outgoing {
         self.sender.is_closed()
     }
 
-    /// Begins to encode a message; one that is not long is encoded whole.
-    pub(crate) fn begin(&mut self, message: &Message<'_>) -> Result<Encoding, LocalProtocolError> {
+    /// Begins to encode a message; one that is not long is encoded whole. Whether it may be compressed is decided where it
+    /// begins: of a piece that goes on with a message, `compress` says nothing.
+    pub(crate) fn begin(&mut self, message: &Message<'_>, compress: bool) -> Result<Encoding, LocalProtocolError> {
         let bytes = message.data.as_bytes();
         self.lend();
         if bytes.len() <= STEP {
-            self.sender.send(message, &mut self.queue)?;
+            self.data(message, compress)?;
             return Ok(Encoding { rest: None });
         }
         let frame = if self.encoding {
@@ -110,7 +113,7 @@ impl Outgoing {
             Some(self.sender.send_header(kind, len, message.message_finished, &mut self.queue)?)
         };
         self.in_frame = frame.is_some();
-        let mut encoding = Encoding { rest: Some(Rest { done: 0, frame }) };
+        let mut encoding = Encoding { rest: Some(Rest { done: 0, compress, frame }) };
         self.encode_more(message, &mut encoding)?;
         Ok(encoding)
     }
@@ -144,7 +147,8 @@ impl Outgoing {
                     Data::Binary(bytes) => Data::from(&bytes[rest.done..end]),
                 };
                 let message_finished = message.message_finished && end == bytes.len();
-                self.sender.send(Message { data, frame_finished: true, message_finished }, &mut self.queue)?;
+                let compress = rest.compress;
+                self.data(&Message { data, frame_finished: true, message_finished }, compress)?;
             }
         }
         rest.done = end;
@@ -153,6 +157,14 @@ impl Outgoing {
             self.in_frame = false;
         }
         Ok(())
+    }
+
+    fn data(&mut self, message: &Message<'_>, compress: bool) -> Result<(), LocalProtocolError> {
+        if compress {
+            self.sender.send(message, &mut self.queue)
+        } else {
+            self.sender.send_uncompressed(message, &mut self.queue)
+        }
     }
 
     /// Queues a control frame.

@@ -71,6 +71,16 @@ impl Target {
         self.request.port().unwrap_or_default()
     }
 
+    /// Where it leads, for a log: without the query and the user information, where secrets stand, and not longer than 200
+    /// bytes.
+    pub(crate) fn place(&self) -> String {
+        let scheme = if self.is_secure() { "wss" } else { "ws" };
+        let path = self.request.path.split('?').next().unwrap_or_default();
+        let place = format!("{scheme}://{}{path}", self.request.authority);
+        // (A target is ASCII.)
+        place.get(..200).map(str::to_owned).unwrap_or(place)
+    }
+
     /// Adds the headers that were given as options, so that [`redirect`](Self::redirect) takes care of them, too.
     pub(crate) fn add_headers(&mut self, headers: &Headers) -> Result<(), InvalidHeader> {
         headers.iter().try_for_each(|(name, value)| self.request.headers.push(name, value))

@@ -1,12 +1,16 @@
 //! What the feature `tracing` tells.
 
 #![cfg(all(feature = "tokio", feature = "tracing"))]
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+#[path = "support/ends.rs"]
+mod ends;
 
 use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use ends::{ACCEPTANCE, soon, speak};
 use tokio::io::duplex;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -76,6 +80,26 @@ async fn beginnings_pings_and_ends_are_told_and_no_secret() {
     ] {
         assert!(lines.iter().any(|line| line == expected), "{expected:?} is not among {lines:#?}");
     }
+    let all = lines.join("\n");
+    assert!(!["password", "secret", "token"].iter().any(|secret| all.contains(secret)), "{all}");
+}
+
+#[tokio::test]
+async fn of_a_redirect_the_query_is_not_told() {
+    let lines = Lines::default();
+    let _guard = tracing::subscriber::set_default(lines.clone());
+    let long = "x".repeat(300);
+    let there = |location: &str| format!("HTTP/1.1 302 x\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
+    let (address, server) =
+        speak([there("/b?token=secret"), there(&format!("/{long}?token=secret")), format!("{ACCEPTANCE}\r\n")]).await;
+    let options = ConnectOptions::new().follow_redirects(2);
+    let socket = soon(options.connect(format!("ws://user:password@{address}/a"))).await.unwrap();
+    drop(socket);
+    assert_eq!(soon(server).await.unwrap().len(), 3);
+    let lines = lines.0.lock().unwrap().clone();
+    let told: Vec<_> = lines.iter().filter_map(|line| line.strip_prefix("DEBUG redirected to ")).collect();
+    let cut = format!("ws://{address}/{long}")[..200].to_owned();
+    assert_eq!(told, [format!("ws://{address}/b"), cut]);
     let all = lines.join("\n");
     assert!(!["password", "secret", "token"].iter().any(|secret| all.contains(secret)), "{all}");
 }

@@ -132,6 +132,11 @@ impl Load {
         };
         places.close();
         drop(reader);
+        if matches!(failure, Failure::Echo(_)) {
+            // Nothing tells more; and a server that reads no more would hold the other task up for ever.
+            writing.abort();
+            return failure;
+        }
         match writing.await {
             Ok(Err(error)) if !is_end(&error) => error.into(),
             _ => failure,

@@ -14,14 +14,14 @@ use std::time::Duration;
 use tokio::runtime;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use wsproto_io::wsproto::{CloseCode, Limits};
 use wsproto_io::{self as ws, ConnectOptions, Transport, WebSocket};
 
 use crate::connect::opening::{Opening, seconds};
 use crate::interrupts::Interrupts;
 use connection::Load;
-use report::Report;
+use report::{Report, rate};
 use tally::Tallies;
 
 /// Measures an echo server: messages for each second, and how long each takes there and back.
@@ -37,6 +37,9 @@ use tally::Tallies;
 pub(crate) struct Arguments {
     #[command(flatten)]
     opening: Opening,
+    /// Time to open each connection, from its name's addresses to the end of its handshakes; one that takes longer is an error
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    timeout: Duration,
     /// How many connections
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     connections: u32,
@@ -121,7 +124,7 @@ async fn measure(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
 
     handles.iter().for_each(|handle| handle.close(CloseCode::NORMAL, ""));
     tokio::select! {
-        _ = tokio::time::timeout(CLOSING, all_ended(&mut connections)) => {}
+        _ = timeout(CLOSING, all_ended(&mut connections)) => {}
         () = interrupts.next() => {}
     }
     printed.map_err(|error| format!("cannot write to standard output: {error}"))?;
@@ -144,18 +147,28 @@ fn open_all(
     let places = Arc::new(Semaphore::new(OPENING));
     for _ in 0..arguments.connections {
         let (options, places, url) = (options.clone(), Arc::clone(&places), arguments.opening.url.clone());
+        let time = arguments.timeout;
         opening.spawn(async move {
             // (It is never closed.)
             let _place = places.acquire().await;
-            options.connect(&url).await
+            open(options, &url, time).await
         });
     }
     Ok(())
 }
 
+/// Connects and shakes hands, both together in this time.
+async fn open(options: ConnectOptions, url: &str, time: Duration) -> Result<WebSocket<Transport>, ws::Error> {
+    let begun = Instant::now();
+    let late = Err(ws::Error::Timeout(ws::Timeout::Connect));
+    let transport = timeout(time, options.open(url)).await.unwrap_or(late)?;
+    options.handshake_timeout(time.saturating_sub(begun.elapsed())).connect_on(url, transport).await
+}
+
 fn options(arguments: &Arguments) -> Result<ConnectOptions, String> {
     // What comes is compared with what was sent: a longer message is found out without a limit.
-    let options = arguments.opening.options()?.limits(Limits::default().message(u64::from(arguments.size) + 1));
+    let options =
+        arguments.opening.options(arguments.timeout)?.limits(Limits::default().message(u64::from(arguments.size) + 1));
     Ok(if arguments.deflate { options } else { options.compression(None) })
 }
 
@@ -172,13 +185,14 @@ async fn progress(tallies: &Tallies, begun: Instant) {
     let mut clock = interval(second);
     clock.set_missed_tick_behavior(MissedTickBehavior::Skip);
     clock.tick().await;
-    let mut before = 0;
+    let mut before = (0, begun);
     loop {
         clock.tick().await;
-        let messages = tallies.messages();
-        let line = format!("{:.0} s: {} messages/s", begun.elapsed().as_secs_f64(), messages - before);
+        let now = (tallies.messages(), Instant::now());
+        let rate = rate(now.0 - before.0, now.1 - before.1);
+        let line = format!("{:.0} s: {rate:.0} messages/s", (now.1 - begun).as_secs_f64());
         let _ = write!(io::stderr(), "\r\x1b[K{line}");
-        before = messages;
+        before = now;
     }
 }
 

@@ -27,7 +27,7 @@ impl fmt::Display for Report<'_> {
         row(f, "load", format_args!("{depth} in flight each, {size} bytes, {kind}{compressed}"))?;
         row(f, "seconds", format_args!("{seconds:.2}"))?;
         row(f, "messages", self.total.messages())?;
-        row(f, "messages/s", format_args!("{:.0}", float(self.total.messages()) / seconds))?;
+        row(f, "messages/s", format_args!("{:.0}", rate(self.total.messages(), self.measured)))?;
         let mib = |bytes| float(bytes) / seconds / f64::from(1 << 20);
         row(f, "MiB/s sent", format_args!("{:.2}", mib(self.moved.0)))?;
         row(f, "MiB/s received", format_args!("{:.2}", mib(self.moved.1)))?;
@@ -42,6 +42,11 @@ impl fmt::Display for Report<'_> {
         }
         Ok(())
     }
+}
+
+/// How many there were for each second.
+pub(super) fn rate(number: u64, time: Duration) -> f64 {
+    float(number) / time.as_secs_f64().max(f64::MIN_POSITIVE)
 }
 
 fn row(f: &mut fmt::Formatter<'_>, name: &str, value: impl fmt::Display) -> fmt::Result {
@@ -147,6 +152,14 @@ mod tests {
         ] {
             assert_eq!(Time(nanos).to_string(), text);
         }
+    }
+
+    #[test]
+    fn a_rate_is_that_of_the_time_that_passed() {
+        for (number, millis, expected) in [(0, 1000, 0.0), (100, 1000, 100.0), (100, 4000, 25.0), (100, 500, 200.0)] {
+            assert!((rate(number, Duration::from_millis(millis)) - expected).abs() < 1e-9);
+        }
+        assert!(rate(1, Duration::ZERO).is_finite());
     }
 
     #[test]

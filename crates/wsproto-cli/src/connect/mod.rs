@@ -40,6 +40,9 @@ use screen::Screen;
 pub(crate) struct Arguments {
     #[command(flatten)]
     opening: Opening,
+    /// Time for connecting, for sending the rest at the end of input, and for closing, each
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    timeout: Duration,
     /// Do not compress (permessage-deflate)
     #[arg(long)]
     no_deflate: bool,
@@ -85,7 +88,7 @@ async fn session(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let (mut reader, writer) = socket.split();
 
     let state = Arc::new(Input::default());
-    let (source, pieces, overdue) = input::channel(&state, arguments.opening.timeout);
+    let (source, pieces, overdue) = input::channel(&state, arguments.timeout);
     let pings = arguments.ping.map(|interval| Arc::new(Pings::new(interval, screen.clone())));
     let typing = Typing::start(&screen, source)?;
     let interrupted = Arc::new(AtomicBool::new(false));
@@ -159,7 +162,7 @@ impl Typing {
 async fn open(arguments: &Arguments, screen: &Screen) -> Result<WebSocket<Tapped<Transport>>, String> {
     let begun = Instant::now();
     let opening = &arguments.opening;
-    let mut options = opening.options()?.limits(Limits::default().message(arguments.max_message_size));
+    let mut options = opening.options(arguments.timeout)?.limits(Limits::default().message(arguments.max_message_size));
     if arguments.no_deflate {
         options = options.compression(None);
     }
@@ -171,11 +174,11 @@ async fn open(arguments: &Arguments, screen: &Screen) -> Result<WebSocket<Tapped
         error => format!("cannot connect to {}: {}", opening.shown_url(), opening.explain(&error)),
     };
     let late = Err(ws::Error::Timeout(Timeout::Connect));
-    let transport = timeout(opening.timeout, options.open(&opening.url)).await.unwrap_or(late).map_err(failed)?;
+    let transport = timeout(arguments.timeout, options.open(&opening.url)).await.unwrap_or(late).map_err(failed)?;
     if arguments.verbose {
         tell_transport(&transport, screen);
     }
-    let options = options.handshake_timeout(opening.timeout.saturating_sub(begun.elapsed()));
+    let options = options.handshake_timeout(arguments.timeout.saturating_sub(begun.elapsed()));
     let tapped = Tapped::new(transport, arguments.show_frames.then(|| screen.clone()));
     let socket = options.connect_on(&opening.url, tapped).await.map_err(failed)?;
     if arguments.verbose {

@@ -25,9 +25,6 @@ pub(crate) struct Opening {
     /// Do not check who the server of a wss:// URL is: anybody on the way can read and change everything
     #[arg(long)]
     insecure: bool,
-    /// Time for connecting, for sending the rest at the end of input, and for closing, each
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
-    pub(crate) timeout: Duration,
 }
 
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
@@ -42,11 +39,11 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
 
 impl Opening {
     /// The driver's options for it, without a keepalive: nothing is sent that nobody asked for.
-    pub(crate) fn options(&self) -> Result<ConnectOptions, String> {
+    pub(crate) fn options(&self, timeout: Duration) -> Result<ConnectOptions, String> {
         let mut options = ConnectOptions::new()
-            .connect_timeout(self.timeout)
-            .handshake_timeout(self.timeout)
-            .close_timeout(self.timeout)
+            .connect_timeout(timeout)
+            .handshake_timeout(timeout)
+            .close_timeout(timeout)
             .ping_interval(None);
         for header in &self.header {
             let (name, value) =
@@ -119,15 +116,49 @@ fn explain_rejection(rejected: &Rejected) -> String {
     }
     let mut text = format!("the server rejected the request with status {}", rejected.status);
     let body = String::from_utf8_lossy(&rejected.body);
-    if !body.trim().is_empty() {
-        let _ = write!(text, ": {}", ws::Error::printable(body.trim()));
+    let (shown, more) = beginning(body.trim());
+    if !shown.is_empty() {
+        let _ = write!(text, ": {}", ws::Error::printable(shown));
+    }
+    if more > 0 {
+        let least = if rejected.truncated { "at least " } else { "" };
+        let _ = write!(text, " (and {least}{more} characters more)");
     }
     text
 }
 
+/// As much of a rejection's body is shown, in characters: it may be a whole page.
+const SHOWN: usize = 1000;
+
+/// The beginning of a text, and how many characters follow it.
+fn beginning(text: &str) -> (&str, usize) {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => (&text[..end], text[end..].chars().count()),
+        None => (text, 0),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use wsproto_io::wsproto::handshake::Headers;
+
     use super::*;
+
+    #[test]
+    fn of_a_long_body_the_beginning_is_shown() {
+        let explained = |body: &str| {
+            let (headers, body) = (Headers::default(), body.into());
+            explain_rejection(&Rejected { status: 403, headers, body, truncated: false })
+        };
+        assert_eq!(explained(" \n"), "the server rejected the request with status 403");
+        let most = "é".repeat(1000);
+        assert_eq!(explained(&most), format!("the server rejected the request with status 403: {most}"));
+        let more = format!("{most}\u{1b}é\n");
+        assert_eq!(
+            explained(&more),
+            format!("the server rejected the request with status 403: {most} (and 2 characters more)")
+        );
+    }
 
     #[test]
     fn a_password_is_shown_nowhere() {
@@ -140,14 +171,8 @@ mod tests {
             ("h", "h"),
             ("ws://h/\u{1b}[2J", "ws://h/\\u{1b}[2J"),
         ] {
-            let opening = Opening {
-                url: url.to_owned(),
-                header: vec![],
-                subprotocol: vec![],
-                ca: None,
-                insecure: false,
-                timeout: Duration::from_secs(1),
-            };
+            let opening =
+                Opening { url: url.to_owned(), header: vec![], subprotocol: vec![], ca: None, insecure: false };
             assert_eq!(opening.shown_url(), shown);
         }
     }

@@ -32,11 +32,7 @@ impl Identity {
     pub(super) fn self_signed(address: IpAddr) -> Result<Self, Box<dyn Error>> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(["localhost".to_owned()])?;
-        let mut addresses = vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
-        if !addresses.contains(&address) {
-            addresses.push(address);
-        }
-        params.subject_alt_names.extend(addresses.into_iter().map(SanType::IpAddress));
+        params.subject_alt_names.extend(names(address).into_iter().map(SanType::IpAddress));
         params.distinguished_name = DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, "wsproto serve");
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -50,6 +46,15 @@ impl Identity {
     }
 }
 
+/// The addresses of a server that listens on this one. Who listens on all of them has no address that is called so.
+fn names(address: IpAddr) -> Vec<IpAddr> {
+    let mut addresses = vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+    if !address.is_unspecified() && !addresses.contains(&address) {
+        addresses.push(address);
+    }
+    addresses
+}
+
 /// Two lines: what a client, or a browser, is told to trust this certificate alone.
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -58,5 +63,19 @@ impl fmt::Display for Identity {
             write!(f, "{}{byte:02X}", if index == 0 { "" } else { ":" })?;
         }
         writeln!(f, "\npublic key pin (SPKI SHA-256): {}", self.fingerprints.public_key_pin())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_names_addresses_that_can_be_connected_to() {
+        let [v4, v6, own] = ["127.0.0.1", "::1", "192.0.2.1"].map(|address| address.parse::<IpAddr>().unwrap());
+        for (address, expected) in [("0.0.0.0", None), ("::", None), ("127.0.0.1", None), ("192.0.2.1", Some(own))] {
+            let expected: Vec<_> = [v4, v6].into_iter().chain(expected).collect();
+            assert_eq!(names(address.parse().unwrap()), expected, "{address}");
+        }
     }
 }

@@ -52,7 +52,9 @@ pub(crate) struct Arguments {
     /// Longest message that is accepted, in bytes, after inflation
     #[arg(long, value_name = "BYTES", default_value_t = 1 << 20)]
     max_message_size: u64,
-    /// Do not compress (permessage-deflate)
+    /// Do not compress (permessage-deflate). A message is compressed where it arrived whole, with one read; one that comes
+    /// in pieces is sent back as it comes, uncompressed. A client that leaves a compressed message unfinished holds a
+    /// decoder of about 48 KB
     #[arg(long)]
     no_deflate: bool,
     /// A subprotocol that is spoken; may be given several times

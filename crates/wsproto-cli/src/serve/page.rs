@@ -16,9 +16,11 @@ const TEXT: &str = "This is a WebSocket echo server (wsproto serve).\n\
                     Connect with a WebSocket client: every message comes back.\n";
 
 /// Nothing is loaded from elsewhere; WebSockets may go anywhere, also where a browser does not take `'self'` for them;
-/// `data:` and `blob:` are the page's own pictures of what was received.
+/// `data:` and `blob:` are the page's own pictures of what was received. What `default-src` does not stand for is named: no
+/// other page frames this one, moves its base or takes a form's answers.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
-                      connect-src 'self' ws: wss:; img-src data: blob:";
+                      connect-src 'self' ws: wss:; img-src data: blob:; \
+                      frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 impl Pages {
     pub(super) fn new() -> Result<Self, InvalidHeader> {

@@ -1,7 +1,11 @@
 //! The command as a process: what the tests share.
 
 // Each test binary uses a part of it.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::panic)]
+
+pub(crate) mod client;
+#[cfg(target_os = "linux")]
+pub(crate) mod process;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;

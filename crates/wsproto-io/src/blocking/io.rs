@@ -111,7 +111,7 @@ impl<S: Stream> Io<S> {
                 Err(error) => return Err(error),
             }
         }
-        let mut encoding = self.outgoing.begin(message)?;
+        let mut encoding = self.outgoing.begin(message, true)?;
         let mut timed_out = false;
         loop {
             if self.outgoing.is_full() && !timed_out {

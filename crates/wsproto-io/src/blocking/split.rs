@@ -283,7 +283,7 @@ where
             }
             side.check_open()?;
         }
-        let mut encoding = side.outgoing.begin(message)?;
+        let mut encoding = side.outgoing.begin(message, true)?;
         let mut timed_out = false;
         loop {
             if (side.outgoing.is_full() || side.urgent) && !timed_out {

@@ -63,6 +63,24 @@ impl<'b, S: AsyncRead + AsyncWrite + Unpin> Batch<'b, S> {
     pub async fn feed<'m>(&mut self, message: impl IntoMessage<'m>) -> Result<(), Error> {
         Sending::new(self.side.reborrow(), None, message.into_message()).feed().await
     }
+
+    /// As [`WebSocket::send_uncompressed`](super::WebSocket::send_uncompressed). While it waits nothing is read.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub async fn send_uncompressed<'m>(&mut self, message: impl IntoMessage<'m>) -> Result<(), Error> {
+        Sending::new(self.side.reborrow(), None, message.into_message()).uncompressed().send().await
+    }
+
+    /// As [`WebSocket::feed_uncompressed`](super::WebSocket::feed_uncompressed). While it waits nothing is read.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub async fn feed_uncompressed<'m>(&mut self, message: impl IntoMessage<'m>) -> Result<(), Error> {
+        Sending::new(self.side.reborrow(), None, message.into_message()).uncompressed().feed().await
+    }
 }
 
 impl<'b, S: AsyncRead + AsyncWrite + Unpin> Iterator for Batch<'b, S> {

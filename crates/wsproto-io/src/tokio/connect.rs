@@ -97,7 +97,7 @@ impl ConnectOptions {
             match self.attempt(&target).await {
                 Err(Error::Rejected(rejected)) if redirects > 0 && is_redirect(rejected.status) => {
                     target = follow(&target, rejected)?;
-                    debug!("redirected to {target:?}");
+                    debug!("redirected to {}", target.place());
                     redirects -= 1;
                 }
                 result => return result,

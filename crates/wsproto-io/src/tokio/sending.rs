@@ -19,12 +19,19 @@ pub(super) struct Sending<'a, 'm, S> {
     /// Where nobody else reads: what is read while the transport takes nothing.
     pub(super) incoming: Option<&'a mut Incoming>,
     pub(super) message: Message<'m>,
+    compress: bool,
     encoding: Option<Encoding>,
 }
 
 impl<'a, 'm, S: AsyncRead + AsyncWrite + Unpin> Sending<'a, 'm, S> {
     pub(super) const fn new(side: Side<'a, S>, incoming: Option<&'a mut Incoming>, message: Message<'m>) -> Self {
-        Self { side, incoming, message, encoding: None }
+        Self { side, incoming, message, compress: true, encoding: None }
+    }
+
+    /// A message that begins with this is not compressed.
+    pub(super) const fn uncompressed(mut self) -> Self {
+        self.compress = false;
+        self
     }
 
     /// Queues the message. Waits where there is no room.
@@ -39,7 +46,7 @@ impl<'a, 'm, S: AsyncRead + AsyncWrite + Unpin> Sending<'a, 'm, S> {
     }
 
     fn poll_feed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let Self { side, incoming, message, encoding } = self;
+        let Self { side, incoming, message, compress, encoding } = self;
         loop {
             if encoding.as_ref().is_some_and(Encoding::is_finished) {
                 return Poll::Ready(Ok(()));
@@ -53,7 +60,7 @@ impl<'a, 'm, S: AsyncRead + AsyncWrite + Unpin> Sending<'a, 'm, S> {
                 if encoding.is_none() && io.asked_to_close {
                     return io.poll_leave(incoming, cx);
                 }
-                match step(io, message, encoding) {
+                match step(io, message, *compress, encoding) {
                     // Between two fragments of it.
                     Err(Error::Local(LocalProtocolError::CloseSent)) if io.asked_to_close => {
                         *encoding = None;
@@ -76,20 +83,25 @@ pub(super) fn queue<S>(io: &mut Io<S>, message: &Message<'_>) -> Result<(), Erro
     io.granted = false;
     let mut encoding = None;
     while !encoding.as_ref().is_some_and(Encoding::is_finished) {
-        step(io, message, &mut encoding)?;
+        step(io, message, true, &mut encoding)?;
     }
     Ok(())
 }
 
 /// Encodes the next step of the message.
-fn step<S>(io: &mut Io<S>, message: &Message<'_>, encoding: &mut Option<Encoding>) -> Result<(), Error> {
+fn step<S>(
+    io: &mut Io<S>,
+    message: &Message<'_>,
+    compress: bool,
+    encoding: &mut Option<Encoding>,
+) -> Result<(), Error> {
     if encoding.is_none() {
         io.check_sendable()?;
     } else if !io.can_finish() {
         io.check_open()?;
     }
     let encoded = match encoding {
-        None => io.outgoing.begin(message).map(|begun| *encoding = Some(begun)),
+        None => io.outgoing.begin(message, compress).map(|begun| *encoding = Some(begun)),
         Some(begun) => io.outgoing.encode_more(message, begun),
     };
     io.stepping = encoding.as_ref().is_some_and(|encoding| !encoding.is_finished());
@@ -109,13 +121,15 @@ fn step<S>(io: &mut Io<S>, message: &Message<'_>, encoding: &mut Option<Encoding
 
 impl<S> Drop for Sending<'_, '_, S> {
     fn drop(&mut self) {
-        let Self { side, message, encoding, .. } = self;
+        let Self { side, message, compress, encoding, .. } = self;
         if encoding.as_ref().is_none_or(Encoding::is_finished) {
             return;
         }
         side.with(|io, _| {
             if io.can_finish() {
-                while !encoding.as_ref().is_none_or(Encoding::is_finished) && step(io, message, encoding).is_ok() {}
+                while !encoding.as_ref().is_none_or(Encoding::is_finished)
+                    && step(io, message, *compress, encoding).is_ok()
+                {}
             }
             io.stepping = false;
         });

@@ -117,6 +117,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Writer<S> {
         Sending::new(self.side(), None, message.into_message()).feed().await
     }
 
+    /// Sends a message without compression; as [`WebSocket::send_uncompressed`](super::WebSocket::send_uncompressed).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn send_uncompressed<'m>(&mut self, message: impl IntoMessage<'m>) -> Result<(), Error> {
+        Sending::new(self.side(), None, message.into_message()).uncompressed().send().await
+    }
+
+    /// Queues a message without compression; as [`WebSocket::feed_uncompressed`](super::WebSocket::feed_uncompressed).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn feed_uncompressed<'m>(&mut self, message: impl IntoMessage<'m>) -> Result<(), Error> {
+        Sending::new(self.side(), None, message.into_message()).uncompressed().feed().await
+    }
+
     /// Waits until there is room for a message; as [`WebSocket::ready`](super::WebSocket::ready).
     ///
     /// # Errors

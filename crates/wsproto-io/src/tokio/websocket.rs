@@ -247,6 +247,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         Sending::new(Side::Own(io), Some(incoming), message.into_message()).feed().await
     }
 
+    /// The same as [`send`](Self::send), but the message is not compressed (RFC 7692 §6: a sender may compress or not,
+    /// message by message), and nothing that is sent later refers to it.
+    ///
+    /// For secrets beside text that an attacker chooses, and for what is compressed already. The choice belongs to a message,
+    /// not to a piece: it is made with the first one, and holds for the pieces that follow, by whichever method they are sent.
+    /// A message in pieces that is sent so holds no encoder between two.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub async fn send_uncompressed<'m>(&mut self, message: impl IntoMessage<'m>) -> Result<(), Error> {
+        let (incoming, io) = self.parts();
+        Sending::new(Side::Own(io), Some(incoming), message.into_message()).uncompressed().send().await
+    }
+
+    /// The same as [`feed`](Self::feed), but the message is not compressed; as
+    /// [`send_uncompressed`](Self::send_uncompressed).
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub async fn feed_uncompressed<'m>(&mut self, message: impl IntoMessage<'m>) -> Result<(), Error> {
+        let (incoming, io) = self.parts();
+        Sending::new(Side::Own(io), Some(incoming), message.into_message()).uncompressed().feed().await
+    }
+
     /// Waits until there is room for a message: then the next [`feed`](Self::feed) of one of at most 64 KiB does not wait.
     ///
     /// # Errors
