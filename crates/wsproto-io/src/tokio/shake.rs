@@ -1,15 +1,35 @@
 //! Reading and writing while hands are shaken, before there is a connection that does it.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::error::{Error, Timeout};
 use crate::lend::{self, MIN_READ};
+
+/// Until when a handshake has to be done. `None`: a time so far away that the clock does not have it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadline(Option<Instant>);
+
+impl Deadline {
+    pub(super) fn after(time: Duration) -> Self {
+        Self(Instant::now().checked_add(time))
+    }
+
+    /// Does the work, if it is done in time. (What is ready counts as done in time.)
+    pub(super) async fn hold<T, E: Into<Error>>(self, work: impl Future<Output = Result<T, E>>) -> Result<T, Error> {
+        let done = match self.0 {
+            Some(at) => timeout_at(at, work).await.map_err(|_| Error::Timeout(Timeout::Handshake))?,
+            None => work.await,
+        };
+        done.map_err(Into::into)
+    }
+}
 
 /// One read into a buffer that the thread lends: who waits holds none. Gives what `take` makes of what was read, which is
 /// empty at the end.
