@@ -35,7 +35,7 @@ impl fmt::Debug for Pages {
     }
 }
 
-/// How long one who was refused may take to read the answer and end the transport.
+/// How long one who was refused may take to end the transport, when the answer was written.
 pub(crate) const LINGER: Duration = Duration::from_millis(500);
 
 /// The bytes to write before the transport ends, and what this end is told.
@@ -170,7 +170,7 @@ macro_rules! accepting_setters {
         }
 
         /// Answers a plain GET, which asks for no WebSocket, with a page; `None` is answered with 404. Default: every such
-        /// request gets the status 426.
+        /// request gets the status 426. The time to write it is that for the [handshake](Self::handshake_timeout).
         ///
         /// For example `options.pages(|request| (request.path() == "/").then(|| Page::html("<h1>Hello</h1>")))`.
         #[must_use]

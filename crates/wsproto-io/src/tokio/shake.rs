@@ -73,20 +73,30 @@ pub(super) async fn write_all<S: AsyncWrite + Unpin>(stream: &mut S, mut bytes: 
 /// How much of what a peer still sends is read and thrown away, in bytes.
 const DRAINED: usize = 64 * 1024;
 
-/// Writes the answer with which a stream ends, so that it arrives: what the peer still sends is read for a moment and
-/// thrown away, never parsed.
-pub(super) async fn answer<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, out: &[u8], linger: Duration) {
-    let drained = async {
+/// Writes the answer with which a stream ends, by the deadline, so that it arrives: what the peer still sends is read for a
+/// moment (`linger`) and thrown away, never parsed.
+pub(super) async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    out: &[u8],
+    deadline: Deadline,
+    linger: Duration,
+) {
+    let written = async {
         write_all(stream, out).await?;
-        poll_fn(|cx| Pin::new(&mut *stream).poll_shutdown(cx)).await?;
-        let mut left = DRAINED;
-        loop {
-            match read(stream, <[u8]>::len).await? {
-                n if n == 0 || n > left => return io::Result::Ok(()),
-                n => left -= n,
-            }
-        }
+        poll_fn(|cx| Pin::new(&mut *stream).poll_shutdown(cx)).await
     };
     // Nobody is there to be told that the answer did not arrive.
+    if deadline.hold(written).await.is_err() {
+        return;
+    }
+    let drained = async {
+        let mut left = DRAINED;
+        while let Ok(n) = read(stream, <[u8]>::len).await {
+            if n == 0 || n > left {
+                break;
+            }
+            left -= n;
+        }
+    };
     let _ = timeout(linger, drained).await;
 }

@@ -1,0 +1,56 @@
+//! What `accept` answers to those that it refuses, in time that passes by itself when everything waits.
+
+#![cfg(feature = "tokio")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+#[path = "support/tokio.rs"]
+mod support;
+
+use std::time::Duration;
+
+use support::{End, REQUEST, Wire};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+use tokio::time::{Instant, sleep};
+use wsproto_io::{AcceptOptions, Decision, Error, Page};
+
+const PLAIN: &str = "GET / HTTP/1.1\r\nHost: example.com\r\n\r\n";
+
+/// A page that takes this long for one who reads 100 bytes in a second.
+fn pages(seconds: usize) -> AcceptOptions {
+    AcceptOptions::new().pages(move |_| Some(Page::text("x".repeat(seconds * 100))))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_client_gets_a_long_page_whole() {
+    let (mut client, server) = duplex(100);
+    let accepting = tokio::spawn(async move { pages(8).accept(server).await.map(drop) });
+    client.write_all(PLAIN.as_bytes()).await.unwrap();
+    let mut page = Vec::new();
+    let mut piece = [0; 100];
+    loop {
+        sleep(Duration::from_secs(1)).await;
+        match client.read(&mut piece).await.unwrap() {
+            0 => break,
+            n => page.extend_from_slice(&piece[..n]),
+        }
+    }
+    assert!(String::from_utf8(page).unwrap().ends_with(&"x".repeat(800)));
+    let error = accepting.await.unwrap().unwrap_err();
+    assert!(matches!(error, Error::PlainRequest), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn h14_a_client_that_does_not_take_its_answer_is_gone_at_the_deadline() {
+    let wire = Wire::new(PLAIN, End::Silence).with_room(50);
+    let begun = Instant::now();
+    let error = pages(8).accept(wire.clone()).await.unwrap_err();
+    assert!(matches!(error, Error::PlainRequest), "{error:?}");
+    assert_eq!((begun.elapsed().as_millis(), wire.written().len()), (10_000, 50));
+
+    // One that took it, and does not go.
+    let wire = Wire::new(REQUEST, End::Silence);
+    let begun = Instant::now();
+    let error = AcceptOptions::new().accept_with(wire.clone(), async |_| Decision::reject(401)).await.unwrap_err();
+    assert!(matches!(error, Error::Declined(401)), "{error:?}");
+    assert_eq!((begun.elapsed().as_millis(), wire.state().shutdowns), (500, 1));
+}
