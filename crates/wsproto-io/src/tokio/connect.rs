@@ -172,7 +172,7 @@ impl ConnectOptions {
                 }
             };
             let stream = tls.connect(target.host(), tcp).await?;
-            Ok(Transport::Tls(Box::new(stream.into())))
+            Ok(Transport::Tls(Box::new(stream)))
         }
     }
 
