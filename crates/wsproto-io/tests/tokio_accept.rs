@@ -54,3 +54,40 @@ async fn h14_a_client_that_does_not_take_its_answer_is_gone_at_the_deadline() {
     assert!(matches!(error, Error::Declined(401)), "{error:?}");
     assert_eq!((begun.elapsed().as_millis(), wire.state().shutdowns), (500, 1));
 }
+
+/// What is answered to this request, and the error here.
+async fn answered(options: &AcceptOptions, request: &str) -> (String, Option<Error>) {
+    let wire = Wire::new(request, End::Fin);
+    let accepted = options.accept(wire.clone()).await;
+    let answer = String::from_utf8(wire.written()).unwrap();
+    (answer.lines().next().unwrap().to_owned(), accepted.err())
+}
+
+/// A page whose name leads to this server comes with its own name as `Host`, and as `Origin` ("DNS rebinding").
+#[tokio::test(start_paused = true)]
+async fn h16_only_the_hosts_that_are_named_are_answered_for() {
+    let options = AcceptOptions::new().pages(|_| Some(Page::text("secret")));
+    let options = options.hosts(["localhost", "127.0.0.1", "[::1]:9001"]).unwrap();
+    for (host, let_in) in [
+        ("localhost", true),
+        ("Localhost:9001", true),
+        ("127.0.0.1:1", true),
+        ("[::1]:9001", true),
+        ("[::1]:9002", false),
+        ("evil.example:9001", false),
+        ("localhost.evil.example", false),
+        ("127.0.0.2", false),
+    ] {
+        let request = REQUEST.replace("example.com", host);
+        let page = request.replace("\r\n\r\n", &format!("\r\nOrigin: http://{host}\r\n\r\n"));
+        for (request, status) in [(request, 101), (page, 101), (PLAIN.replace("example.com", host), 200)] {
+            let (line, error) = answered(&options, &request).await;
+            let status = if let_in { status } else { 421 };
+            assert!(line.starts_with(&format!("HTTP/1.1 {status} ")), "{host}: {line}");
+            assert_eq!(matches!(error, Some(Error::Declined(421))), !let_in, "{host}: {error:?}");
+        }
+        // Not chosen, it is not looked at.
+        assert!(answered(&AcceptOptions::new(), &REQUEST.replace("example.com", host)).await.1.is_none(), "{host}");
+    }
+    assert!(AcceptOptions::new().hosts(["http://localhost"]).is_err());
+}
