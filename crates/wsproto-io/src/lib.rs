@@ -54,7 +54,7 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `step.rs` | what a driver does next: read, receive, flush |
+//! | `step.rs` | what the blocking driver does next: receive, write or read |
 //! | `incoming.rs`, `outgoing.rs` | the two directions: what was read and not taken, what is queued and not written |
 //! | `lend.rs` | the buffers of a thread |
 //! | `accepting.rs`, `connecting.rs` | the handshakes without I/O; `decision.rs`, `hosts.rs`: what a server decides |
