@@ -190,7 +190,8 @@ impl ServeOptions {
     /// queue: who opens many and says nothing keeps others out, each for the
     /// [time of the handshake](AcceptOptions::handshake_timeout), and is for a firewall or a proxy to bound.
     ///
-    /// One in the handshake takes less than 8 KiB of memory, with TLS about 9 KiB.
+    /// One in the handshake takes less than 8 KiB of memory; with TLS about 9 KiB while it says nothing, and up to 28 KiB in
+    /// the middle of a long TLS record, which rustls keeps.
     #[must_use]
     pub const fn max_connections(mut self, most: usize) -> Self {
         self.max_connections = most;
