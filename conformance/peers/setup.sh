@@ -14,6 +14,9 @@ python=${PYTHON:-python3}
 for program in "$python" node npm; do
     command -v "$program" >/dev/null || { echo "setup: '$program' is not there" >&2; exit 1; }
 done
+node -e 'const [a, b, c] = process.versions.node.split(".").map(Number)
+    process.exit(a > 20 || (a === 20 && (b > 18 || (b === 18 && c >= 1))) ? 0 : 1)' ||
+    { echo "setup: Node.js 20.18.1 or later is needed, and this is $(node --version)" >&2; exit 1; }
 "$python" -c 'import venv, ensurepip' 2>/dev/null ||
     { echo "setup: '$python' has no venv module (on Debian: the package python3-venv)" >&2; exit 1; }
 
@@ -32,7 +35,7 @@ rm -rf "$target/venv" "$target/node" "$target/stamp"
 
 mkdir "$target/node"
 cp "$here"/node/{package.json,package-lock.json,.npmrc} "$target/node"
-(cd "$target/node" && npm ci --silent)
+(cd "$target/node" && npm ci --loglevel=error --no-fund --no-audit)
 
 printf '%s' "$stamp" > "$target/stamp"
 echo "setup: the peers are in $target"

@@ -1,14 +1,14 @@
 //! The page of `wsproto serve` in headless Chromium; the work is done by `conformance/browser/`.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, ChildStdout};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
 use crate::command::{CommandLine, find_program};
+use crate::node;
+use crate::program::Program;
 use crate::step::Outcome;
 use crate::workspace::Workspace;
 
@@ -24,7 +24,10 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// Builds the server, and uses its page, without TLS and with it. Screenshots: `target/browser/`.
 pub(crate) fn run(workspace: &Workspace) -> Result<Outcome> {
-    if let Err(reason) = have_node().and_then(|()| have_chromium()) {
+    if let Some(reason) = node::missing() {
+        return Ok(Outcome::LeftOut(format!("{reason}; the page was not seen in a browser")));
+    }
+    if let Err(reason) = have_chromium() {
         return Ok(Outcome::LeftOut(format!("{reason:#}; the page was not seen in a browser")));
     }
     let folder = workspace.target().join("browser");
@@ -40,20 +43,6 @@ pub(crate) fn run(workspace: &Workspace) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-fn have_node() -> Result<()> {
-    for program in ["node", "npm"] {
-        if find_program(program).is_none() {
-            bail!("there is no {program}");
-        }
-    }
-    let version = CommandLine::new("node --version").output()?;
-    let major = version.trim().trim_start_matches('v').split('.').next().and_then(|major| major.parse::<u32>().ok());
-    match major {
-        Some(20..) => Ok(()),
-        _ => bail!("Node.js 20 or later is needed, and this is {}", version.trim()),
-    }
-}
-
 /// Looks where the script does; installs one where this may be done.
 fn have_chromium() -> Result<()> {
     let names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
@@ -66,10 +55,12 @@ fn have_chromium() -> Result<()> {
     if CommandLine::new("id -u").output()?.trim() != "0" {
         bail!("there is no Chromium, and only root may install it");
     }
-    CommandLine::new("apt-get update -q").run_within(5 * MINUTE).context("Chromium cannot be installed")?;
-    CommandLine::new("apt-get install -q -y --no-install-recommends chromium")
+    // Another one may be at work, as on a machine that has just begun to run.
+    const APT: &str = "apt-get -o DPkg::Lock::Timeout=300";
+    CommandLine::new(&format!("{APT} update -q")).run_within(5 * MINUTE).context("Chromium cannot be installed")?;
+    CommandLine::new(&format!("{APT} install -q -y --no-install-recommends chromium"))
         .variable("DEBIAN_FRONTEND", "noninteractive")
-        .run_within(10 * MINUTE)
+        .run_within(15 * MINUTE)
         .context("Chromium cannot be installed")
 }
 
@@ -85,10 +76,9 @@ fn install(folder: &Path) -> Result<()> {
         .context("what drives the browser cannot be had")
 }
 
-/// A running `wsproto serve`. It is ended when it is dropped.
+/// A running `wsproto serve`.
 struct Server {
-    child: Child,
-    stdout: BufReader<ChildStdout>,
+    program: Program,
     url: String,
 }
 
@@ -99,29 +89,19 @@ impl Server {
             .args(["serve", "--listen", "127.0.0.1:0", "--subprotocol", SUBPROTOCOL])
             .args(arguments.iter().copied());
         println!("   $ {command}");
-        let mut child = command.spawn_and_read()?;
-        let stdout = BufReader::new(child.stdout.take().context("its standard output is not there")?);
-        let mut server = Self { child, stdout, url: String::new() };
-        server.url = server.line("listening on ")?;
-        Ok(server)
-    }
-
-    /// The next line of its output, without this start.
-    fn line(&mut self, start: &str) -> Result<String> {
-        let mut line = String::new();
-        self.stdout.read_line(&mut line)?;
-        let rest = line.trim_end().strip_prefix(start);
-        Ok(rest.with_context(|| format!("the server printed {line:?}, not {start:?}"))?.to_owned())
+        let program = Program::start(&command, MINUTE)?;
+        let url = line(&program, "listening on ")?;
+        Ok(Self { program, url })
     }
 
     /// Shows its page to the browser.
-    fn show(mut self, folder: &Path) -> Result<()> {
+    fn show(self, folder: &Path) -> Result<()> {
         let script = CommandLine::new("node").path(&folder.join("page.mjs")).args(["--subprotocol", SUBPROTOCOL]);
         let mut script = script.arg("--out").path(folder).arg("--url");
         if let Some(rest) = self.url.strip_prefix("wss") {
             script = script.arg(format!("https{rest}"));
-            self.line("certificate SHA-256: ")?;
-            script = script.arg("--spki").arg(self.line("public key pin (SPKI SHA-256): ")?);
+            line(&self.program, "certificate SHA-256: ")?;
+            script = script.arg("--spki").arg(line(&self.program, "public key pin (SPKI SHA-256): ")?);
         } else {
             script = script.arg(self.url.replacen("ws", "http", 1));
         }
@@ -129,10 +109,9 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// The next line of its output, without this start.
+fn line(program: &Program, start: &str) -> Result<String> {
+    let line = program.line()?.context("the server ended")?;
+    let rest = line.trim_end().strip_prefix(start);
+    Ok(rest.with_context(|| format!("the server printed {line:?}, not {start:?}"))?.to_owned())
 }

@@ -48,14 +48,18 @@ impl CommandLine {
     /// As [`Self::run`], with an end.
     pub(crate) fn run_within(&self, limit: Duration) -> Result<()> {
         println!("   $ {self}");
-        let mut child = self.spawn()?;
+        // In a group of its own, so that those whom it starts end with it.
+        let mut command = self.command();
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut child = command.spawn().with_context(|| format!("cannot start `{self}`"))?;
         let start = Instant::now();
         loop {
             if let Some(status) = child.try_wait()? {
                 return self.judge(status);
             }
             if start.elapsed() > limit {
-                child.kill()?;
+                kill_group(&mut child);
                 child.wait()?;
                 bail!("`{self}` took longer than {} s", limit.as_secs());
             }
@@ -66,11 +70,6 @@ impl CommandLine {
     /// Starts the command; the caller waits for it.
     pub(crate) fn spawn(&self) -> Result<Child> {
         self.command().spawn().with_context(|| format!("cannot start `{self}`"))
-    }
-
-    /// As [`Self::spawn`]; the caller reads what it prints to standard output.
-    pub(crate) fn spawn_and_read(&self) -> Result<Child> {
-        self.command().stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start `{self}`"))
     }
 
     /// What the command prints to standard output.
@@ -98,6 +97,13 @@ impl CommandLine {
         command.args(&self.words[1..]).envs(self.variables.iter().map(|(k, v)| (k, v))).stdin(Stdio::null());
         command
     }
+}
+
+/// Kills a child that leads a group, and the group. (The standard library kills one process only.)
+fn kill_group(child: &mut Child) {
+    #[cfg(unix)]
+    let _ = Command::new("kill").args(["-KILL", "--", &format!("-{}", child.id())]).status();
+    let _ = child.kill();
 }
 
 /// As one types it into a shell.
@@ -140,6 +146,19 @@ mod tests {
         assert!(failed.to_string().starts_with("`false` ended with"), "{failed}");
         let slow = CommandLine::new("sleep 60").run_within(Duration::from_millis(10)).unwrap_err();
         assert!(slow.to_string().contains("took longer"), "{slow}");
+        // Nor do those whom it started go on.
+        let file = std::env::temp_dir().join(format!("xtask-{}-child", std::process::id()));
+        let shell = format!("sleep 60 & echo $! > {}; wait", file.display());
+        assert!(CommandLine::new("sh -c").arg(shell).run_within(Duration::from_secs(1)).is_err());
+        let id = std::fs::read_to_string(&file).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        // (A dead one may stay in the table of processes until somebody asks for it.)
+        let state = || std::fs::read_to_string(format!("/proc/{}/stat", id.trim())).unwrap_or_default();
+        let begun = Instant::now();
+        while !state().is_empty() && !state().contains(") Z ") {
+            assert!(begun.elapsed() < Duration::from_secs(20), "{}", state());
+            std::thread::sleep(Duration::from_millis(10));
+        }
         assert!(CommandLine::new("sleep 0").run_within(Duration::from_secs(10)).is_ok());
     }
 }

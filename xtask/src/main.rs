@@ -8,6 +8,7 @@ mod check;
 mod command;
 mod fuzz;
 mod licences;
+mod node;
 mod peers;
 mod program;
 mod soak;

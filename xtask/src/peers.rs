@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::command::{CommandLine, find_program};
+use crate::node;
 use crate::program::Program;
 use crate::workspace::Workspace;
 
@@ -60,10 +61,11 @@ struct Mode {
 /// What is missing here for the peers; none where they can be installed, if the network allows.
 pub(crate) fn missing() -> Option<String> {
     let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
-    let absent: Vec<_> =
-        [python.as_str(), "node", "npm"].into_iter().filter(|name| find_program(name).is_none()).collect();
-    if !absent.is_empty() {
-        return Some(format!("{} not installed", absent.join(" and ")));
+    if find_program(&python).is_none() {
+        return Some(format!("there is no {python}"));
+    }
+    if let Some(missing) = node::missing() {
+        return Some(missing);
     }
     let venv = CommandLine::new(&python).args(["-c", "import venv, ensurepip"]).run();
     venv.err().map(|_| format!("{python} has no venv module"))

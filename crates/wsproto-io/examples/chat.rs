@@ -17,9 +17,6 @@ use wsproto_io::{Error, Handle, Message, ServeOptions, Transport, WebSocket, Wri
 /// Messages that wait for a member, at most.
 const QUEUE: usize = 64;
 
-/// How long the others wait for a member whose queue is full.
-const PATIENCE: Duration = Duration::from_secs(1);
-
 #[derive(Clone)]
 pub(crate) struct Member {
     queue: mpsc::Sender<Arc<Message>>,
@@ -29,6 +26,8 @@ pub(crate) struct Member {
 /// The members, by the number of their arrival.
 #[derive(Default)]
 pub(crate) struct Chat {
+    /// How long the others wait for a member whose queue is full.
+    pub(crate) patience: Duration,
     members: Mutex<BTreeMap<u64, Member>>,
     arrived: AtomicU64,
 }
@@ -62,7 +61,7 @@ impl Chat {
     async fn say(&self, message: Arc<Message>) {
         let members: Vec<_> = self.members().iter().map(|(number, member)| (*number, member.clone())).collect();
         for (number, member) in members {
-            if member.queue.send_timeout(Arc::clone(&message), PATIENCE).await.is_err() {
+            if member.queue.send_timeout(Arc::clone(&message), self.patience).await.is_err() {
                 member.handle.close(CloseCode::POLICY_VIOLATION, "too slow");
                 self.members().remove(&number);
             }
@@ -82,7 +81,7 @@ async fn hear(mut writer: Writer<Transport>, mut waiting: mpsc::Receiver<Arc<Mes
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
-    let chat = Arc::new(Chat::default());
+    let chat = Arc::new(Chat { patience: Duration::from_secs(1), ..Chat::default() });
     let listener = TcpListener::bind("127.0.0.1:9001").await?;
     serve(listener, ServeOptions::new(), move |socket, _client| Arc::clone(&chat).attend(socket)).await;
     Ok(())

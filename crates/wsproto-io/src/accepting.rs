@@ -10,14 +10,16 @@ use wsproto::handshake::{
     AcceptConnection, Accepted, Headers, OriginPolicy, RejectConnection, Request, RequestError, ServerHandshake,
 };
 
-use crate::decision::{Decision, Page};
+use crate::decision::{Decision, MISDIRECTED, Page};
 use crate::error::Error;
+use crate::hosts::Hosts;
 use crate::options::Common;
 
 /// What a server can choose.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Accepting {
     pub(crate) common: Common,
+    pub(crate) hosts: Hosts,
     pub(crate) origins: OriginPolicy,
     pub(crate) subprotocols: Vec<String>,
     pub(crate) pages: Pages,
@@ -35,7 +37,7 @@ impl fmt::Debug for Pages {
     }
 }
 
-/// How long one who was refused may take to read the answer and end the transport.
+/// How long one who was refused may take to end the transport, when the answer was written.
 pub(crate) const LINGER: Duration = Duration::from_millis(500);
 
 /// The bytes to write before the transport ends, and what this end is told.
@@ -51,6 +53,10 @@ impl Accepting {
     fn refuse(&self, error: RequestError, plain: Option<&PlainRequest>) -> Refused {
         let mut out = Vec::new();
         match (&self.pages.0, plain) {
+            (Some(_), Some(request)) if !self.hosts.allow_page(request) => {
+                Page::misdirected().write(&mut out);
+                (out, Error::Declined(421))
+            }
             (Some(pages), Some(request)) => {
                 pages(request).unwrap_or_else(Page::not_found).write(&mut out);
                 (out, Error::PlainRequest)
@@ -62,8 +68,11 @@ impl Accepting {
         }
     }
 
-    /// What is decided without asking: pages of an origin that is not let in are rejected.
+    /// What is decided without asking: who wants another host, or is a page of an origin that is not let in, is rejected.
     pub(crate) fn prejudge(&self, request: &Request) -> Option<Decision> {
+        if !self.hosts.allow(request) {
+            return Some(Decision::reject(421).body(MISDIRECTED));
+        }
         if self.origins.allows(request) {
             return None;
         }
@@ -161,6 +170,24 @@ macro_rules! accepting_setters {
             self
         }
 
+        /// Which hosts this server answers for, as `example.com`, whatever the port, or `example.com:8443`; an address of IPv6
+        /// stands in brackets. A request whose `Host` is another gets 421 ("Misdirected Request", RFC 9110 §15.5.20), also one
+        /// for a [page](Self::pages). Default: any.
+        ///
+        /// To be chosen where it counts who can reach the server, as on a loopback address or in a private network: a page
+        /// from elsewhere can let its own name lead there ("DNS rebinding"), and then is a page of the same host.
+        ///
+        /// # Errors
+        ///
+        /// Yours: one of these is no host.
+        pub fn hosts<S: AsRef<str>>(
+            mut self,
+            hosts: impl IntoIterator<Item = S>,
+        ) -> Result<Self, wsproto::handshake::InvalidUrl> {
+            self.accepting.hosts = crate::hosts::Hosts::parse(hosts)?;
+            Ok(self)
+        }
+
         /// Adds a subprotocol that is spoken here. The first that the client offers and that is spoken here is agreed on,
         /// unless a decision names one.
         #[must_use]
@@ -170,7 +197,7 @@ macro_rules! accepting_setters {
         }
 
         /// Answers a plain GET, which asks for no WebSocket, with a page; `None` is answered with 404. Default: every such
-        /// request gets the status 426.
+        /// request gets the status 426. The time to write it is that for the [handshake](Self::handshake_timeout).
         ///
         /// For example `options.pages(|request| (request.path() == "/").then(|| Page::html("<h1>Hello</h1>")))`.
         #[must_use]

@@ -46,7 +46,7 @@ impl Connecting {
         http1::write_request(&handshake, &mut out)?;
         let reader = ResponseReader::new(handshake, self.common.head_limits);
         let state = State::Head(reader, Vec::new());
-        Ok((out, Opening { state, rejection_limit: self.rejection_limit }))
+        Ok((out, Opening { state, rejection_limit: self.rejection_limit, follows: false }))
     }
 }
 
@@ -55,6 +55,8 @@ impl Connecting {
 pub(crate) struct Opening {
     state: State,
     rejection_limit: u64,
+    /// Whether a redirect will be followed: nobody wants its body.
+    pub(crate) follows: bool,
 }
 
 #[derive(Debug)]
@@ -95,24 +97,46 @@ impl Opening {
                 let first = bytes.split_off(length);
                 let reader = RejectionBody::new(&head, self.rejection_limit)?;
                 let mut rejection = Rejection { head, reader, body: Vec::new() };
-                let answer = rejection.receive(&first);
+                let answer = if self.follows && rejection.is_redirect() {
+                    Some(Answer::Rejected(rejection.finish(false)))
+                } else {
+                    rejection.receive(&first)
+                };
                 self.state = State::Rejection(rejection);
                 Ok(answer)
             }
         }
     }
 
-    /// Nothing more comes: the transport has ended (`None`), or failed, or took too long. What came of a rejection counts.
-    pub(crate) fn end(&mut self, error: Option<Error>) -> Error {
-        match (&mut self.state, error) {
-            (State::Rejection(rejection), error) => {
-                let complete = error.is_none() && rejection.reader.receive_eof().is_ok();
+    /// The transport has ended. A rejection whose head came tells more than what writing failed with (`unwritten`).
+    pub(crate) fn end(&mut self, unwritten: Option<Error>) -> Error {
+        match &mut self.state {
+            State::Rejection(rejection) => {
+                let complete = rejection.reader.receive_eof().is_ok();
                 rejection.finish(complete)
             }
-            (State::Head(..), Some(error)) => error,
-            (State::Head(..), None) => ResponseError::UnexpectedEof.into(),
+            State::Head(..) => unwritten.unwrap_or_else(|| ResponseError::UnexpectedEof.into()),
         }
     }
+
+    /// The transport has failed, or took too long. What came of a rejection until then tells more.
+    pub(crate) fn fail(&mut self, error: Error) -> Error {
+        match &mut self.state {
+            State::Rejection(rejection) => rejection.finish(false),
+            State::Head(..) => error,
+        }
+    }
+}
+
+impl Rejected {
+    /// A server sends a GET elsewhere with these statuses (RFC 9110 §15.4), and with a `Location`.
+    pub(crate) fn redirect(&self) -> Option<&str> {
+        redirect(self.status, &self.headers)
+    }
+}
+
+fn redirect(status: u16, headers: &Headers) -> Option<&str> {
+    if matches!(status, 301 | 302 | 303 | 307 | 308) { headers.text("Location") } else { None }
 }
 
 impl Rejection {
@@ -130,6 +154,10 @@ impl Rejection {
                 return None;
             }
         }
+    }
+
+    fn is_redirect(&self) -> bool {
+        redirect(self.head.status(), self.head.headers()).is_some()
     }
 
     fn finish(&mut self, complete: bool) -> Error {

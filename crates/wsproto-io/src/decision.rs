@@ -5,6 +5,9 @@ use std::borrow::Cow;
 use wsproto::handshake::http1;
 use wsproto::handshake::{Headers, InvalidHeader, ResponseHead};
 
+/// The body of a response with status 421.
+pub(crate) const MISDIRECTED: &str = "this server does not answer for this host\n";
+
 /// A server's decision about a request: accept it, or reject it with a status.
 ///
 /// ```
@@ -92,6 +95,11 @@ impl Page {
     /// What is answered where there is no page.
     pub(crate) fn not_found() -> Self {
         Self::new(404, "text/plain; charset=utf-8", Cow::Borrowed("there is no such page\n"))
+    }
+
+    /// What is answered to one who wants another host.
+    pub(crate) fn misdirected() -> Self {
+        Self::new(421, "text/plain; charset=utf-8", Cow::Borrowed(MISDIRECTED))
     }
 
     fn new(status: u16, content_type: &str, text: Cow<'static, str>) -> Self {

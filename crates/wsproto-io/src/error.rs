@@ -126,6 +126,7 @@ pub enum Timeout {
 /// Displayed, it is one line that is safe to log: what does something to a terminal is escaped in the reason
 /// ([`Error::printable`]).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Closed {
     /// The peer's close code; 1005 where its Close had none, 1006 where there was no Close (RFC 6455 §7.1.5). Where the
     /// peer broke the protocol: the code that it was told.
@@ -182,6 +183,7 @@ fn acts(character: char) -> bool {
 
 /// A server's answer other than a WebSocket.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Rejected {
     /// The status, such as 403.
     pub status: u16,

@@ -54,10 +54,10 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `step.rs` | what a driver does next: read, receive, flush |
+//! | `step.rs` | what the blocking driver does next: receive, write or read |
 //! | `incoming.rs`, `outgoing.rs` | the two directions: what was read and not taken, what is queued and not written |
 //! | `lend.rs` | the buffers of a thread |
-//! | `accepting.rs`, `connecting.rs` | the handshakes without I/O; `decision.rs`: what a server decides |
+//! | `accepting.rs`, `connecting.rs` | the handshakes without I/O; `decision.rs`, `hosts.rs`: what a server decides |
 //! | `target.rs`, `redirect.rs`, `http_request.rs` | where a client goes |
 //! | `options.rs` | what can be chosen at both ends |
 //! | `message.rs`, `error.rs`, `trace.rs` | what is said, what goes wrong, and who is told |
@@ -74,6 +74,7 @@ mod accepting;
 mod connecting;
 mod decision;
 mod error;
+mod hosts;
 #[cfg(feature = "http")]
 mod http_request;
 mod incoming;

@@ -16,9 +16,10 @@ const STEP: usize = 64 * 1024;
 
 /// The sending half of a connection, and the bytes that wait for the transport.
 ///
-/// Below [`HIGH`] queued bytes any one message is accepted; so the queue holds at most `HIGH + STEP` bytes, a frame
-/// header and the control frames, which always fit. A message longer than `STEP` whose middle the transport does not take
-/// in time ends the connection: else the whole rest of it would have to be kept. (Beyond `HIGH` only the latest Pong is kept, RFC 6455 §5.5.3.)
+/// Below [`HIGH`] queued bytes any one message is accepted; so the queue holds at most `HIGH + STEP` bytes, a frame header and
+/// the control frames, which always fit. (Beyond `HIGH` only the latest Pong is kept, RFC 6455 §5.5.3.) Of a message longer
+/// than `STEP` that is given up in the middle, the blocking driver ends the connection, and the tokio driver queues the rest:
+/// only then does the queue hold more.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
     sender: Sender,

@@ -1,10 +1,10 @@
-//! The one step that all drivers share: read, receive, flush. It waits for nothing; a driver differs only in how it
-//! waits.
+//! The next step of the blocking driver: receive, write or read. It waits for nothing. (On tokio reading and writing go on
+//! side by side: `tokio/io.rs`.)
 
 use crate::incoming::Incoming;
 use crate::outgoing::Outgoing;
 
-/// What a driver does next while its caller waits for an event.
+/// What the driver does next while its caller waits for an event.
 ///
 /// The order is the back-pressure (the two rules of the manual): events that are there come before everything, so nothing
 /// is read that the application has not asked for; and what is queued is written before anything is read, so a peer

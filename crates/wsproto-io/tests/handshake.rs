@@ -152,6 +152,41 @@ fn a_rejection_keeps_status_headers_and_body() {
 }
 
 #[test]
+fn a_rejection_whose_body_does_not_end_is_told_at_the_deadline() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(b"HTTP/1.1 403 No\r\n\r\nwho?").unwrap();
+        // Until the client has had enough.
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    let error = ConnectOptions::new().handshake_timeout(Duration::from_millis(300)).connect(&url).unwrap_err();
+    let Error::Rejected(rejected) = error else { panic!("{error}") };
+    assert_eq!((rejected.status, rejected.body.as_slice(), rejected.truncated), (403, &b"who?"[..], true));
+    server.join().unwrap();
+}
+
+#[test]
+fn a_rejection_behind_a_failed_write_is_told_also_where_it_ends_with_the_transport() {
+    for (answer, end) in [
+        ("HTTP/1.1 431 x\r\n\r\nlong", End::Fin),
+        ("HTTP/1.1 431 x\r\nContent-Length: 9\r\n\r\nlong", End::Fin),
+        ("HTTP/1.1 431 x\r\n\r\nlong", End::Reset),
+    ] {
+        let mut wire = Wire::new(answer, end);
+        (wire.broken, wire.piece) = (true, 7);
+        let error = ConnectOptions::new().connect_on("ws://a/", Untimed(wire)).unwrap_err();
+        let Error::Rejected(rejected) = error else { panic!("{answer}, {end:?}: {error}") };
+        assert_eq!((rejected.status, rejected.body.as_slice()), (431, &b"long"[..]), "{answer}");
+    }
+    let mut wire = Wire::new("HTTP/1.1 4", End::Fin);
+    wire.broken = true;
+    let error = ConnectOptions::new().connect_on("ws://a/", Untimed(wire)).unwrap_err();
+    assert!(matches!(&error, Error::Io(io) if io.kind() == std::io::ErrorKind::BrokenPipe), "{error}");
+}
+
+#[test]
 fn h05_a_response_that_does_not_prove_the_key_fails() {
     let (url, server) = speak(
         "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\

@@ -108,8 +108,8 @@ async fn both_agree_on_http_1_1() {
     let (near, far) = duplex(512);
     let both = async { tokio::join!(client.connect("localhost", near), server.accept(far)) };
     let (near, far) = timeout(PATIENCE, both).await.unwrap();
-    assert_eq!(near.unwrap().get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
-    assert_eq!(far.unwrap().get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
+    assert_eq!(near.unwrap().connection().alpn_protocol(), Some(&b"http/1.1"[..]));
+    assert_eq!(far.unwrap().connection().alpn_protocol(), Some(&b"http/1.1"[..]));
 }
 
 #[tokio::test]

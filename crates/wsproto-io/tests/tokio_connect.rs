@@ -5,10 +5,13 @@
 
 #[path = "support/ends.rs"]
 mod ends;
+#[path = "support/tokio.rs"]
+mod support;
 
 use std::time::{Duration, Instant};
 
 use ends::{ACCEPTANCE, PATIENCE, Server, soon, speak};
+use support::{End, Wire};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 use tokio::net::TcpListener;
 use wsproto::CloseCode;
@@ -345,6 +348,71 @@ async fn an_answer_that_comes_before_the_request_is_read_is_told() {
         other => panic!("{other:?}"),
     }
     soon(server).await.unwrap();
+}
+
+/// What comes of a server that says this when it has read the request, and then keeps the connection open.
+async fn said_and_held(options: &ConnectOptions, answer: &'static [u8]) -> (Error, Duration) {
+    let (near, mut far) = duplex(4096);
+    let server = tokio::spawn(async move {
+        far.write_all(answer).await.unwrap();
+        std::future::pending::<()>().await;
+    });
+    let begun = tokio::time::Instant::now();
+    let error = options.connect_on("ws://a/", near).await.unwrap_err();
+    server.abort();
+    (error, begun.elapsed())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rejection_whose_body_does_not_end_is_told_at_the_deadline() {
+    let options = ConnectOptions::new().handshake_timeout(Duration::from_secs(3));
+    for answer in [
+        &b"HTTP/1.1 403 No\r\nX: y\r\n\r\nwho?"[..],
+        b"HTTP/1.1 403 No\r\nX: y\r\nContent-Length: 100\r\n\r\nwho?",
+        b"HTTP/1.1 403 No\r\nX: y\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nwho?\r\n",
+    ] {
+        match said_and_held(&options, answer).await {
+            (Error::Rejected(rejected), time) => {
+                assert_eq!((rejected.status, rejected.headers.text("X")), (403, Some("y")));
+                assert_eq!((rejected.body.as_slice(), rejected.truncated), (&b"who?"[..], true));
+                assert_eq!(time.as_secs(), 3);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    // A head that is not complete says nothing.
+    let (error, time) = said_and_held(&options, b"HTTP/1.1 403 No\r\n").await;
+    assert!(matches!(error, Error::Timeout(Timeout::Handshake)), "{error:?}");
+    assert_eq!(time.as_secs(), 3);
+}
+
+/// Writing fails, and what the server had said before is all that comes.
+#[tokio::test]
+async fn a_rejection_behind_a_failed_write_is_told_also_where_it_ends_with_the_transport() {
+    for (answer, end, body) in [
+        ("HTTP/1.1 431 x\r\n\r\nlong", End::Fin, "long"),
+        ("HTTP/1.1 431 x\r\nContent-Length: 9\r\n\r\nlong", End::Fin, "long"),
+        ("HTTP/1.1 431 x\r\n\r\nlong", End::Reset, "long"),
+        ("HTTP/1.1 431 x\r\nContent-Length: 4\r\n\r\nlong", End::Fin, "long"),
+    ] {
+        let wire = Wire::new(answer, end).in_pieces(7);
+        wire.state().broken = Some(std::io::ErrorKind::BrokenPipe);
+        match soon(ConnectOptions::new().connect_on("ws://a/", wire)).await {
+            Err(Error::Rejected(rejected)) => {
+                assert_eq!((rejected.status, rejected.body.as_slice()), (431, body.as_bytes()), "{answer}");
+            }
+            other => panic!("{answer}, {end:?}: {other:?}"),
+        }
+    }
+    // Where nothing came, it is the failure to write that is told.
+    for end in [End::Fin, End::Reset] {
+        let wire = Wire::new("HTTP/1.1 4", end);
+        wire.state().broken = Some(std::io::ErrorKind::BrokenPipe);
+        match soon(ConnectOptions::new().connect_on("ws://a/", wire)).await {
+            Err(Error::Io(error)) => assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe),
+            other => panic!("{end:?}: {other:?}"),
+        }
+    }
 }
 
 #[cfg(feature = "http")]

@@ -328,6 +328,8 @@ async fn t11_both_sides_only_write_and_a_timeout_gives_the_message_back() {
                     && message.as_bytes().len() == 60_000
             );
         }
+        // What is queued here leaves, also where nothing is left to be read.
+        timeout(PATIENCE, socket.flush()).await.unwrap().unwrap();
     };
     tokio::join!(read(&mut client, sent_back), read(&mut server, sent));
     let (closed, received) = tokio::join!(client.close(CloseCode::NORMAL, ""), server.recv());

@@ -108,6 +108,26 @@ async fn t15_credentials_are_gone_for_good() {
     assert!(!soon(redirecting).await.unwrap().contains("secret"));
 }
 
+/// A redirect that says nothing about its length, on a connection that stays open: its body is not waited for.
+#[tokio::test]
+async fn a_redirect_is_followed_when_its_head_is_there() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (there, server) = speak([acceptance()]).await;
+    let here = listener.local_addr().unwrap();
+    let redirecting = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        head(&mut stream).await;
+        let redirect = format!("HTTP/1.1 302 x\r\nLocation: ws://{there}/b\r\n\r\nsee there");
+        stream.write_all(redirect.as_bytes()).await.unwrap();
+        // Until the client has had enough.
+        rest(&mut stream).await;
+    });
+    let options = ConnectOptions::new().follow_redirects(1).handshake_timeout(ends::FOR_EVER);
+    drop(soon(options.connect(format!("ws://{here}/a"))).await.unwrap());
+    assert_eq!(lines(&soon(server).await.unwrap()), ["GET /b HTTP/1.1"]);
+    soon(redirecting).await.unwrap();
+}
+
 #[tokio::test]
 async fn one_redirect_too_many_is_reported() {
     let answers = [redirect(302, "/b"), redirect(302, "/c"), redirect(302, "/d")];

@@ -233,11 +233,10 @@ async fn four_threads_and_many_messages_over_tls() {
     let (client, server) = tokio::join!(
         async {
             let stream = client_tls.connect("localhost", near).await.unwrap();
-            let stream = tokio_rustls::TlsStream::from(stream);
             ConnectOptions::new().connect_on("ws://localhost/", stream).await.unwrap()
         },
         async {
-            let stream = tokio_rustls::TlsStream::from(server_tls.accept(far).await.unwrap());
+            let stream = server_tls.accept(far).await.unwrap();
             AcceptOptions::new().accept(stream).await.unwrap()
         }
     );

@@ -45,6 +45,13 @@ async fn refused(options: &ConnectOptions, url: String) -> TlsError {
     }
 }
 
+/// For who has TLS or not by what was configured.
+#[tokio::test]
+async fn no_tls_is_an_option() {
+    let server = Server::echo(ours().0.tls(None)).await;
+    assert!(soon(connect(server.url("/"))).await.unwrap().stream().tls().is_none());
+}
+
 #[tokio::test]
 async fn messages_go_to_and_fro_and_both_ends_close() {
     let (options, client) = ours();

@@ -120,10 +120,14 @@ impl Injector {
                 return true;
             }
         };
-        if !ends {
+        let injected = self.proxy(*secure).inject(*address, fault);
+        if !injected {
+            // Nothing was done to it: whatever ends it is no fault of ours.
+            control.doomed.store(false, Relaxed);
+        } else if !ends {
             self.lasting.push((*address, *secure, 5));
         }
-        self.proxy(*secure).inject(*address, fault)
+        injected
     }
 
     /// Ends what has lasted for long enough.
@@ -144,5 +148,30 @@ impl Injector {
         for (address, secure, _) in std::mem::take(&mut self.lasting) {
             self.proxy(secure).inject(address, None);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_that_no_fault_reached_is_not_doomed() {
+        let nobody = SocketAddr::from(([127, 0, 0, 1], 1));
+        let proxy = async || Proxy::start(nobody, None).await.unwrap();
+        let mut injector = Injector::new(proxy().await, proxy().await);
+        let control = Arc::<Control>::default();
+        let target = Target {
+            address: nobody,
+            secure: false,
+            manner: Manner::Send,
+            can_be_closed: true,
+            control: control.clone(),
+        };
+        for kind in [Kind::Reset, Kind::Cut, Kind::Stall] {
+            assert!(!injector.inject(&target, kind), "the proxy does not have it");
+            assert!(!control.doomed.load(Relaxed) && injector.lasting.is_empty(), "{kind:?}");
+        }
+        assert!(injector.inject(&target, Kind::ClientVanishes) && control.doomed.load(Relaxed));
     }
 }

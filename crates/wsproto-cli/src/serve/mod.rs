@@ -91,15 +91,13 @@ async fn serve(arguments: &Arguments, accept: AcceptOptions, identity: Option<Id
     let log = Arc::new(Log::new(arguments.verbose));
     let errors = Arc::clone(&log);
     let (stop, stopping) = tokio::sync::oneshot::channel::<()>();
-    let mut options = ServeOptions::new()
+    let options = ServeOptions::new()
         .accept(accept)
         .max_connections(arguments.max_connections.get())
         .shutdown_timeout(STOP)
         .shutdown(async { drop(stopping.await) })
-        .on_error(move |client, error| errors.error(client, error));
-    if let Some(identity) = identity {
-        options = options.tls(identity.tls);
-    }
+        .on_error(move |client, error| errors.error(client, error))
+        .tls(identity.map(|identity| identity.tls));
     let mut serving = std::pin::pin!(wsproto_io::serve(listener, options, move |socket, client| {
         echo::echo(socket, &client, Arc::clone(&log))
     }));

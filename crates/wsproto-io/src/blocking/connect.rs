@@ -115,20 +115,21 @@ impl ConnectOptions {
         let random = OsRandom::new()?;
         let (out, mut opening) = self.connecting.open(request, random)?;
         // A server may reject before it has read all: its answer tells more than the failure to write.
-        let written = deadline.write_all(&mut stream, &out);
+        let unwritten = deadline.write_all(&mut stream, &out).err();
         let mut piece = [0; 2048];
         loop {
             let read = match deadline.read(&mut stream, &mut piece) {
-                Ok(0) => return Err(written.err().unwrap_or_else(|| opening.end(None))),
+                Ok(0) => return Err(opening.end(unwritten)),
                 Ok(n) => opening.receive(&piece[..n])?,
-                Err(Error::Io(_)) if written.is_err() => return written.and(Err(opening.end(None))),
-                Err(error) => return Err(opening.end(Some(error))),
+                Err(error) => return Err(opening.fail(unwritten.unwrap_or(error))),
             };
             match read {
                 None => {}
                 Some(Answer::Rejected(error)) => return Err(error),
                 Some(Answer::Open(accepted, first)) => {
-                    written?;
+                    if let Some(error) = unwritten {
+                        return Err(error);
+                    }
                     ignore_unsupported(stream.set_read_timeout(None))?;
                     ignore_unsupported(stream.set_write_timeout(None))?;
                     let encoding = !accepted.extensions.is_empty();

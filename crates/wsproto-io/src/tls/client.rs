@@ -13,7 +13,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{self, ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio_rustls::{TlsConnector, rustls::WantsVerifier};
 
-use super::{BadPem, ClientTlsStream, HTTP1, TlsError, pem, provider};
+use super::{BadPem, HTTP1, TlsError, TlsStream, pem, provider};
 use crate::error::Error;
 
 /// How a client checks the server that it connects to. Cheap to clone; clones share their sessions, so that a second
@@ -95,7 +95,7 @@ impl ClientTls {
     /// # Errors
     ///
     /// The server's: its certificate, or its TLS ([`Error::Tls`]). Yours: the name. Or the transport's.
-    pub async fn connect<S>(&self, host: &str, stream: S) -> Result<ClientTlsStream<S>, Error>
+    pub async fn connect<S>(&self, host: &str, stream: S) -> Result<TlsStream<S>, Error>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -103,7 +103,7 @@ impl ClientTls {
         let name = ServerName::try_from(host.to_owned()).map_err(invalid)?;
         let stream = TlsConnector::from(Arc::clone(&self.0)).connect(name, stream).await?;
         match stream.get_ref().1.alpn_protocol() {
-            None | Some(HTTP1) => Ok(stream),
+            None | Some(HTTP1) => Ok(TlsStream::new(stream)),
             Some(other) => Err(TlsError::OtherProtocol(Some(String::from_utf8_lossy(other).into_owned())).into()),
         }
     }

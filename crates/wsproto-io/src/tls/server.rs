@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::{self, InconsistentKeys, ServerConfig};
 
-use super::{BadPem, HTTP1, ServerTlsStream, TlsError, pem, provider};
+use super::{BadPem, HTTP1, TlsError, TlsStream, pem, provider};
 use crate::error::Error;
 
 /// The certificate and the key by which a server shows who it is. Cheap to clone.
@@ -68,11 +68,11 @@ impl ServerTls {
     ///
     /// The client's: its TLS, or that it does not trust this server ([`Error::Tls`]). Or the transport's. Under TLS 1.3 a
     /// client checks the server last: that it does not trust it may be told by the first read instead.
-    pub async fn accept<S>(&self, stream: S) -> Result<ServerTlsStream<S>, Error>
+    pub async fn accept<S>(&self, stream: S) -> Result<TlsStream<S>, Error>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        Ok(TlsAcceptor::from(Arc::clone(&self.0)).accept(stream).await?)
+        Ok(TlsStream::new(TlsAcceptor::from(Arc::clone(&self.0)).accept(stream).await?))
     }
 }
 

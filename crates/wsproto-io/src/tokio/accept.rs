@@ -1,19 +1,17 @@
 //! The server's end: from a stream to a WebSocket.
 
 use std::io;
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::timeout;
 use wsproto::Connection;
-use wsproto::handshake::{Request, ServerHandshake};
+use wsproto::handshake::{Accepted, Request, ServerHandshake};
 
 use super::io::Times;
-use super::shake;
+use super::shake::{self, Deadline};
 use super::websocket::WebSocket;
 use crate::accepting::{Accepting, LINGER, Refused, accepting_setters};
 use crate::decision::Decision;
-use crate::error::{Error, Timeout};
+use crate::error::Error;
 use crate::options::{Keep, keepalive_setters};
 use crate::trace::debug;
 
@@ -100,33 +98,28 @@ impl AcceptOptions {
         stream: S,
         decide: impl AsyncFnOnce(&Request) -> Decision,
     ) -> Result<WebSocket<S>, Error> {
-        let accepted = timeout(self.handshake_time(), self.shake_hands(stream, decide)).await;
-        accepted.unwrap_or(Err(Error::Timeout(Timeout::Handshake))).map(|(socket, _)| socket)
+        self.shake_hands(stream, decide, self.deadline()).await.map(|(socket, _)| socket)
     }
 
-    pub(super) const fn handshake_time(&self) -> Duration {
-        self.accepting.common.handshake_timeout
+    /// Until when a handshake that begins now has to be done.
+    pub(super) fn deadline(&self) -> Deadline {
+        Deadline::after(self.accepting.common.handshake_timeout)
     }
 
-    /// The handshake, without its deadline.
     pub(super) async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         mut stream: S,
         decide: impl AsyncFnOnce(&Request) -> Decision,
+        deadline: Deadline,
     ) -> Result<(WebSocket<S>, ServerHandshake), Error> {
-        let (handshake, first) = match self.read_request(&mut stream).await? {
-            Ok(request) => request,
-            Err(refused) => return Err(refuse(&mut stream, refused).await),
+        let agreed = deadline.hold(self.agree(&mut stream, decide)).await?;
+        let (handshake, first, accepted) = match agreed {
+            Ok(agreed) => agreed,
+            Err((out, error)) => {
+                shake::answer(&mut stream, &out, deadline, LINGER).await;
+                return Err(error);
+            }
         };
-        let decision = match self.accepting.prejudge(handshake.request()) {
-            Some(decision) => decision,
-            None => decide(handshake.request()).await,
-        };
-        let (out, accepted) = match self.accepting.answer(&handshake, decision) {
-            Ok(accepted) => accepted,
-            Err(refused) => return Err(refuse(&mut stream, refused).await),
-        };
-        shake::write_all(&mut stream, &out).await?;
         // Without the query, which may hold a secret.
         debug!("accepted a WebSocket for {}", handshake.request().path());
 
@@ -137,6 +130,28 @@ impl AcceptOptions {
         let mut socket = WebSocket::new(stream, connection, common.limits, first, encoding, times);
         socket.agreed_on(accepted.subprotocol, &accepted.agreed);
         Ok((socket, handshake))
+    }
+
+    /// Reads the request, decides, and writes an acceptance; a refusal is the caller's to write.
+    async fn agree<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: &mut S,
+        decide: impl AsyncFnOnce(&Request) -> Decision,
+    ) -> Result<Result<(ServerHandshake, Vec<u8>, Accepted), Refused>, Error> {
+        let (handshake, first) = match self.read_request(stream).await? {
+            Ok(request) => request,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let decision = match self.accepting.prejudge(handshake.request()) {
+            Some(decision) => decision,
+            None => decide(handshake.request()).await,
+        };
+        let (out, accepted) = match self.accepting.answer(&handshake, decision) {
+            Ok(accepted) => accepted,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        shake::write_all(stream, &out).await?;
+        Ok(Ok((handshake, first, accepted)))
     }
 
     /// Reads the request. What follows it is the connection's first input.
@@ -158,9 +173,4 @@ impl AcceptOptions {
             }
         }
     }
-}
-
-async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, (out, error): Refused) -> Error {
-    shake::answer(stream, &out, LINGER).await;
-    error
 }

@@ -1,9 +1,7 @@
 //! The client's end: from a URL to a WebSocket.
 
-use std::future::Future;
 #[cfg(feature = "tls")]
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -13,11 +11,11 @@ use wsproto::{Connection, OsRandom};
 
 use super::dial::dial;
 use super::io::Times;
-use super::shake;
+use super::shake::{self, Deadline};
 use super::transport::Transport;
 use super::websocket::WebSocket;
 use crate::connecting::{Answer, Connecting, connecting_setters};
-use crate::error::{Error, Rejected, Timeout};
+use crate::error::{Error, Timeout};
 use crate::options::{Keep, keepalive_setters};
 use crate::target::{IntoTarget, Target};
 #[cfg(feature = "tls")]
@@ -69,7 +67,12 @@ impl ConnectOptions {
 
     /// How many redirects are followed; default 0: a redirect is a rejection with its status, and the header `Location`.
     ///
-    /// Credentials and cookies do not follow to another host, and no redirect leads from `wss` to `ws`.
+    /// To another host or port `Authorization`, `Cookie` and `Proxy-Authorization` do not follow, nor do the URL's
+    /// credentials. All else does: another [header](Self::header) that holds a secret, such as `X-Api-Key`, and a
+    /// [subprotocol](Self::subprotocol) that is a token. No redirect leads from `wss` to `ws`.
+    ///
+    /// The [time to connect](Self::connect_timeout) and that for the [handshake](Self::handshake_timeout) begin anew with
+    /// each of them: all together take up to `most + 1` times as long. (For a bound on the whole, drop the future.)
     #[must_use]
     pub const fn follow_redirects(mut self, most: u32) -> Self {
         self.redirects = most;
@@ -94,14 +97,15 @@ impl ConnectOptions {
         let mut target = self.target(target)?;
         let mut redirects = self.redirects;
         loop {
-            match self.attempt(&target).await {
-                Err(Error::Rejected(rejected)) if redirects > 0 && is_redirect(rejected.status) => {
-                    target = follow(&target, rejected)?;
-                    debug!("redirected to {}", target.place());
-                    redirects -= 1;
-                }
-                result => return result,
-            }
+            let attempted = self.attempt(&target, redirects > 0).await;
+            let location = match &attempted {
+                Err(Error::Rejected(rejected)) if redirects > 0 => rejected.redirect(),
+                _ => None,
+            };
+            let Some(location) = location else { return attempted };
+            target = target.redirect(location)?;
+            debug!("redirected to {}", target.place());
+            redirects -= 1;
         }
     }
 
@@ -116,7 +120,7 @@ impl ConnectOptions {
         stream: S,
     ) -> Result<WebSocket<S>, Error> {
         let request = self.target(target)?.request()?;
-        self.in_time(self.shake_hands(request, stream)).await
+        self.shake_hands(request, false, stream, self.deadline()).await
     }
 
     /// Connects the transport for a URL, TLS included, and makes no WebSocket's handshake: to wrap it before
@@ -128,7 +132,7 @@ impl ConnectOptions {
     pub async fn open(&self, target: impl IntoTarget) -> Result<Transport, Error> {
         let target = self.target(target)?;
         let tcp = self.dial(&target).await?;
-        self.in_time(self.secure(&target, tcp)).await
+        self.deadline().hold(self.secure(&target, tcp)).await
     }
 
     fn target(&self, target: impl IntoTarget) -> Result<Target, Error> {
@@ -137,11 +141,12 @@ impl ConnectOptions {
         Ok(target)
     }
 
-    async fn attempt(&self, target: &Target) -> Result<WebSocket<Transport>, Error> {
+    async fn attempt(&self, target: &Target, follows: bool) -> Result<WebSocket<Transport>, Error> {
         let request = target.request()?;
         let tcp = self.dial(target).await?;
-        let opened = async { self.shake_hands(request, self.secure(target, tcp).await?).await };
-        self.in_time(opened).await
+        let deadline = self.deadline();
+        let transport = deadline.hold(self.secure(target, tcp)).await?;
+        self.shake_hands(request, follows, transport, deadline).await
     }
 
     async fn dial(&self, target: &Target) -> Result<TcpStream, Error> {
@@ -167,42 +172,44 @@ impl ConnectOptions {
                 }
             };
             let stream = tls.connect(target.host(), tcp).await?;
-            Ok(Transport::Tls(Box::new(stream.into())))
+            Ok(Transport::Tls(Box::new(stream)))
         }
     }
 
-    async fn in_time<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let time: Duration = self.connecting.common.handshake_timeout;
-        timeout(time, work).await.unwrap_or(Err(Error::Timeout(Timeout::Handshake)))
+    fn deadline(&self) -> Deadline {
+        Deadline::after(self.connecting.common.handshake_timeout)
     }
 
+    /// `follows`: whether a redirect will be followed.
     async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         request: ClientRequest,
+        follows: bool,
         mut stream: S,
+        deadline: Deadline,
     ) -> Result<WebSocket<S>, Error> {
         let random = OsRandom::new()?;
         let (out, mut opening) = self.connecting.open(request, random)?;
+        opening.follows = follows;
         // A server may reject before it has read all: its answer tells more than the failure to write.
-        let written = shake::write_all(&mut stream, &out).await;
+        let unwritten = deadline.hold(shake::write_all(&mut stream, &out)).await.err();
         loop {
             let read = shake::read(&mut stream, |bytes| match bytes {
-                [] => Err(opening.end(None)),
-                bytes => opening.receive(bytes),
+                [] => None,
+                bytes => Some(opening.receive(bytes)),
             });
-            let answer = match (read.await, &written) {
-                (Ok(answer), Ok(())) => answer?,
-                (Ok(Ok(answer)), Err(_)) => answer,
-                (Ok(Err(_)) | Err(_), Err(_)) => {
-                    return Err(written.err().map_or_else(|| opening.end(None), Error::from));
-                }
-                (Err(error), Ok(())) => return Err(opening.end(Some(error.into()))),
+            let answer = match deadline.hold(read).await {
+                Ok(Some(answer)) => answer?,
+                Ok(None) => return Err(opening.end(unwritten)),
+                Err(error) => return Err(opening.fail(unwritten.unwrap_or(error))),
             };
             match answer {
                 None => {}
                 Some(Answer::Rejected(error)) => return Err(error),
                 Some(Answer::Open(accepted, first)) => {
-                    written?;
+                    if let Some(error) = unwritten {
+                        return Err(error);
+                    }
                     debug!("connected, by status {}", accepted.response.status());
                     let common = &self.connecting.common;
                     let encoding = !accepted.extensions.is_empty();
@@ -214,18 +221,5 @@ impl ConnectOptions {
                 }
             }
         }
-    }
-}
-
-/// The statuses with which a server sends a GET elsewhere (RFC 9110 §15.4).
-const fn is_redirect(status: u16) -> bool {
-    matches!(status, 301 | 302 | 303 | 307 | 308)
-}
-
-/// Where a redirect leads; it stays a rejection where it leads nowhere.
-fn follow(target: &Target, rejected: Box<Rejected>) -> Result<Target, Error> {
-    match rejected.headers.text("Location") {
-        Some(location) => target.redirect(location),
-        None => Err(Error::Rejected(rejected)),
     }
 }

@@ -3,6 +3,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `io.rs` | the transport, the queue and the clock: what is done while nothing waits, and while something does |
+//! | `io/room.rs`, `io/ending.rs` | waiting for room in the queue; the end of a connection |
 //! | `pulse.rs`, `timer.rs` | pings and round trips; the one timer of a connection |
 //! | `receiving.rs`, `batch.rs` | what the peer says: whole messages, and events without a copy |
 //! | `sending.rs` | a message on its way into the queue |

@@ -1,15 +1,35 @@
 //! Reading and writing while hands are shaken, before there is a connection that does it.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::error::{Error, Timeout};
 use crate::lend::{self, MIN_READ};
+
+/// Until when a handshake has to be done. `None`: a time so far away that the clock does not have it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadline(Option<Instant>);
+
+impl Deadline {
+    pub(super) fn after(time: Duration) -> Self {
+        Self(Instant::now().checked_add(time))
+    }
+
+    /// Does the work, if it is done in time. (What is ready counts as done in time.)
+    pub(super) async fn hold<T, E: Into<Error>>(self, work: impl Future<Output = Result<T, E>>) -> Result<T, Error> {
+        let done = match self.0 {
+            Some(at) => timeout_at(at, work).await.map_err(|_| Error::Timeout(Timeout::Handshake))?,
+            None => work.await,
+        };
+        done.map_err(Into::into)
+    }
+}
 
 /// One read into a buffer that the thread lends: who waits holds none. Gives what `take` makes of what was read, which is
 /// empty at the end.
@@ -53,20 +73,30 @@ pub(super) async fn write_all<S: AsyncWrite + Unpin>(stream: &mut S, mut bytes: 
 /// How much of what a peer still sends is read and thrown away, in bytes.
 const DRAINED: usize = 64 * 1024;
 
-/// Writes the answer with which a stream ends, so that it arrives: what the peer still sends is read for a moment and
-/// thrown away, never parsed.
-pub(super) async fn answer<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, out: &[u8], linger: Duration) {
-    let drained = async {
+/// Writes the answer with which a stream ends, by the deadline, so that it arrives: what the peer still sends is read for a
+/// moment (`linger`) and thrown away, never parsed.
+pub(super) async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    out: &[u8],
+    deadline: Deadline,
+    linger: Duration,
+) {
+    let written = async {
         write_all(stream, out).await?;
-        poll_fn(|cx| Pin::new(&mut *stream).poll_shutdown(cx)).await?;
-        let mut left = DRAINED;
-        loop {
-            match read(stream, <[u8]>::len).await? {
-                n if n == 0 || n > left => return io::Result::Ok(()),
-                n => left -= n,
-            }
-        }
+        poll_fn(|cx| Pin::new(&mut *stream).poll_shutdown(cx)).await
     };
     // Nobody is there to be told that the answer did not arrive.
+    if deadline.hold(written).await.is_err() {
+        return;
+    }
+    let drained = async {
+        let mut left = DRAINED;
+        while let Ok(n) = read(stream, <[u8]>::len).await {
+            if n == 0 || n > left {
+                break;
+            }
+            left -= n;
+        }
+    };
     let _ = timeout(linger, drained).await;
 }

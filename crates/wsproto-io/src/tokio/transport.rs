@@ -6,8 +6,9 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+
 #[cfg(feature = "tls")]
-use tokio_rustls::TlsStream;
+use crate::tls::TlsStream;
 
 /// What [`connect`](crate::connect) and [`serve`](crate::serve) put under a WebSocket: TCP, or TLS over it.
 #[derive(Debug)]
@@ -27,17 +28,17 @@ impl Transport {
         match self {
             Self::Tcp(tcp) => tcp,
             #[cfg(feature = "tls")]
-            Self::Tls(tls) => tls.get_ref().0,
+            Self::Tls(tls) => tls.stream(),
         }
     }
 
     /// The TLS connection, if it is one: what was agreed on, and the peer's certificates.
     #[cfg(feature = "tls")]
     #[must_use]
-    pub fn tls(&self) -> Option<&tokio_rustls::rustls::CommonState> {
+    pub fn tls(&self) -> Option<&crate::tls::rustls::CommonState> {
         match self {
             Self::Tcp(_) => None,
-            Self::Tls(tls) => Some(tls.get_ref().1),
+            Self::Tls(tls) => Some(tls.connection()),
         }
     }
 }

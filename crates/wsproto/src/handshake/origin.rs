@@ -17,6 +17,10 @@ pub enum OriginPolicy {
     /// The origin's host and port must be those of the request; a missing port is the default port of the origin's
     /// scheme, which must be `http` or `https`. (The scheme is not compared: behind a proxy that ends TLS a server
     /// cannot know its own.) The default.
+    ///
+    /// This believes what the request says of its host. A page can let its own name lead to this server ("DNS rebinding"),
+    /// and then it is a page of that host. Where that counts, as on a loopback address or in a private network, compare
+    /// [`Request::authority`] with the names that the server has, and reject others with 421.
     #[default]
     SameHost,
     /// The origin must be in the list.
