@@ -48,10 +48,13 @@ impl CommandLine {
     /// As [`Self::run`], with an end.
     pub(crate) fn run_within(&self, limit: Duration) -> Result<()> {
         println!("   $ {self}");
-        // In a group of its own, so that those whom it starts end with it.
         let mut command = self.command();
+        // In a group of its own, so that those whom it starts end with it; but not where a Ctrl-C of the terminal's is to
+        // reach them.
         #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        if !std::io::IsTerminal::is_terminal(&std::io::stdin()) {
+            std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        }
         let mut child = command.spawn().with_context(|| format!("cannot start `{self}`"))?;
         let start = Instant::now();
         loop {
@@ -99,7 +102,7 @@ impl CommandLine {
     }
 }
 
-/// Kills a child that leads a group, and the group. (The standard library kills one process only.)
+/// Kills a child, and the group that it leads, where it leads one. (The standard library kills one process only.)
 fn kill_group(child: &mut Child) {
     #[cfg(unix)]
     let _ = Command::new("kill").args(["-KILL", "--", &format!("-{}", child.id())]).status();

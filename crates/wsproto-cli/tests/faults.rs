@@ -62,6 +62,7 @@ fn t05_out_of_descriptors_the_server_neither_spins_nor_dies_and_resumes() {
     let mut shell = Command::new("sh");
     shell.args(["-c", "ulimit -n 24; exec \"$0\" \"$@\"", BINARY]);
     let mut server = Server::start_as(shell, &[]);
+    let begun = std::time::Instant::now();
     let before = descriptors(&server);
     let clients: Vec<_> = (0..40).map(|_| TcpStream::connect(server.address()).unwrap()).collect();
     // (Those that were inherited may lie above the limit.)
@@ -79,7 +80,10 @@ fn t05_out_of_descriptors_the_server_neither_spins_nor_dies_and_resumes() {
     server.signal("-TERM");
     assert!(server.wait(Duration::from_secs(5)).success());
     let log = server.stderr();
-    assert_eq!(log.matches("wsproto: cannot accept a connection: ").count(), 1, "{log}");
+    // Once a minute at most.
+    let most = 1 + begun.elapsed().as_secs() / 60;
+    let told = log.matches("wsproto: cannot accept a connection: ").count() as u64;
+    assert!((1..=most).contains(&told), "{log}");
 }
 
 #[test]

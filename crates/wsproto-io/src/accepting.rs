@@ -171,7 +171,7 @@ macro_rules! accepting_setters {
         }
 
         /// Which hosts this server answers for, as `example.com`, whatever the port, or `example.com:8443`; an address of IPv6
-        /// stands in brackets. A request whose `Host` is another gets 421 ("Misdirected Request", RFC 9110 §15.5.20), also one
+        /// stands in brackets. (Clients leave out the port of the scheme: `example.com:443` is no client's host.) A request whose `Host` is another gets 421 ("Misdirected Request", RFC 9110 §15.5.20), also one
         /// for a [page](Self::pages). Default: any.
         ///
         /// To be chosen where it counts who can reach the server, as on a loopback address or in a private network: a page

@@ -117,7 +117,8 @@ pub enum Timeout {
     Close,
     /// The peer was silent, and answered our Ping with nothing, in time. The connection is over.
     Pong,
-    /// The peer took nothing of what waits for it, in time. The connection is over.
+    /// The transport took nothing of what waits for the peer, in time: the peer does not read, or hardly. The connection is
+    /// over.
     Stalled,
 }
 
@@ -336,7 +337,7 @@ impl fmt::Display for Timeout {
             Self::Unfinished => "the peer stopped taking a long message in the middle; the connection is over",
             Self::Close => "the peer did not answer the Close in time",
             Self::Pong => "the peer was silent, and did not answer a Ping in time",
-            Self::Stalled => "the peer took nothing of what waits for it, in time",
+            Self::Stalled => "the peer did not read what waits for it, in time",
         })
     }
 }

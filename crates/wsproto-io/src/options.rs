@@ -137,12 +137,14 @@ macro_rules! keepalive_setters {
             self
         }
 
-        /// How long the peer may take nothing while bytes wait for it; `None`: for ever, as long as the transport holds.
+        /// How long the transport may take nothing while bytes wait for it; `None`: for ever, as long as it holds.
         /// Default: 60 s, as nginx gives between two writes (`send_timeout`). Then the connection ends with
         /// [`Timeout::Stalled`](crate::Timeout::Stalled): a peer that never reads cannot be pinged, and would keep its
         /// place and its full queue for ever.
         ///
-        /// The time begins when the transport is full, and anew with each byte that it takes.
+        /// The time begins when the transport is full, and anew with each byte that it takes. A socket takes bytes again when
+        /// about a third of the system's buffer is free, TLS when its own 64 KiB have left: a peer that reads less than
+        /// that in this time counts as one that reads nothing.
         #[must_use]
         pub fn stall_timeout(mut self, time: impl Into<Option<std::time::Duration>>) -> Self {
             self.keep.stall = time.into();

@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::{SinkExt as _, StreamExt};
 use support::{End, PATIENCE, Wire, encode, frames, server};
 use tokio::time::{sleep, timeout};
-use wsproto::{CloseCode, CloseFrame, Message};
+use wsproto::{CloseCode, CloseFrame, Message, Ping};
 use wsproto_io::Message as Owned;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -102,4 +102,22 @@ async fn a_stream_and_a_sink_in_two_tasks_lose_nothing() {
     for task in tasks {
         timeout(PATIENCE, task).await.unwrap().unwrap();
     }
+}
+
+/// A Pong in front of a message is written by the stream without anybody to be woken: the sink, which waits for the
+/// transport, is woken all the same.
+#[tokio::test(start_paused = true)]
+async fn a_pong_in_front_of_a_message_does_not_take_the_sinks_wake() {
+    let wire = Wire::stuck();
+    let (mut sink, mut stream) = StreamExt::split(server(&wire));
+    wire.push(&encode([Message::text("one")]));
+    let sending = tokio::spawn(async move { sink.send("stuck".into()).await });
+    sleep(SECOND).await; // it holds the message
+    wire.push(&[encode([Ping::new(&b"?"[..])]), encode([Message::text("two")])].concat());
+    for text in ["one", "two"] {
+        assert_eq!(stream.next().await.unwrap().unwrap(), Owned::Text(text.into()));
+    }
+    sleep(SECOND).await;
+    wire.give(usize::MAX);
+    timeout(PATIENCE / 2, sending).await.expect("the sink sleeps").unwrap().unwrap();
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::Semaphore;
-use wsproto_io::wsproto::{Data, Event, LocalProtocolError, Message};
+use wsproto_io::wsproto::{Data, Event, Message};
 use wsproto_io::{self as ws, Reader, Transport, WebSocket, Writer};
 
 use super::payload::{Payload, Wrong};
@@ -207,7 +207,7 @@ async fn write(
 
 /// Whether it tells only that the connection has ended: how, the reader knows.
 fn is_end(error: &ws::Error) -> bool {
-    matches!(error, ws::Error::Closed(_) | ws::Error::Io(_) | ws::Error::Local(LocalProtocolError::CloseSent))
+    matches!(error, ws::Error::Closed(_) | ws::Error::Io(_) | ws::Error::Closing)
 }
 
 /// A message of this kind. (What is sent is ASCII.)

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Interval, MissedTickBehavior, interval};
-use wsproto_io::wsproto::{CloseCode, LocalProtocolError};
+use wsproto_io::wsproto::CloseCode;
 use wsproto_io::{self as ws, Timeout, Writer};
 
 use super::pings::Pings;
@@ -140,7 +140,7 @@ impl Pieces {
                 // How the connection ended, the reader tells.
                 ws::Error::Closed(_) | ws::Error::Io(_) | ws::Error::Timeout(Timeout::Close) => {}
                 // An interrupt came first.
-                ws::Error::Local(LocalProtocolError::CloseSent) => {}
+                ws::Error::Closing => {}
                 error => self.input.fail(error.to_string()),
             }
             return;

@@ -38,13 +38,15 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 impl Opening {
-    /// The driver's options for it, without a keepalive: nothing is sent that nobody asked for.
+    /// The driver's options for it, without a keepalive: nothing is sent that nobody asked for, and a slow server is waited
+    /// for.
     pub(crate) fn options(&self, timeout: Duration) -> Result<ConnectOptions, String> {
         let mut options = ConnectOptions::new()
             .connect_timeout(timeout)
             .handshake_timeout(timeout)
             .close_timeout(timeout)
-            .ping_interval(None);
+            .ping_interval(None)
+            .stall_timeout(None);
         for header in &self.header {
             let (name, value) =
                 header.split_once(':').ok_or_else(|| format!("--header {header:?}: a header is 'Name: value'"))?;

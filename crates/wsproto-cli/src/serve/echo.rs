@@ -48,7 +48,7 @@ fn shown(path: &str) -> Cow<'_, str> {
 fn has_ended(echoed: Result<(), Error>) -> Result<bool, Error> {
     match echoed {
         Ok(()) => Ok(true),
-        Err(Error::Local(_)) => Ok(false),
+        Err(Error::Closing) => Ok(false),
         Err(error) => Err(error),
     }
 }

@@ -51,7 +51,7 @@ pub struct AcceptOptions {
 
 impl AcceptOptions {
     /// The defaults: pages of the same host only, compression, messages of at most 1 MiB, 10 s for the handshake, a Ping
-    /// after 20 s of silence.
+    /// after 20 s of silence, 60 s for a transport that takes nothing.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

@@ -56,7 +56,7 @@ pub struct ConnectOptions {
 
 impl ConnectOptions {
     /// The defaults: compression, messages of at most 1 MiB, 10 s to connect, 10 s for the handshake, `TCP_NODELAY`, a Ping
-    /// after 20 s of silence; redirects are not followed; TLS as the platform trusts.
+    /// after 20 s of silence, 60 s for a transport that takes nothing; redirects are not followed; TLS as the platform trusts.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

@@ -48,7 +48,12 @@ impl<S> WebSocket<S> {
         if result.is_ready() {
             tasks.forget(half);
         }
-        if before.concerns_other(half, io) || half == Half::Writer && incoming.has_unread() && !had_unread {
+        let mut concerns_other = before.concerns_other(half, io);
+        // What was read meanwhile is the stream's.
+        concerns_other |= half == Half::Writer && incoming.has_unread() && !had_unread;
+        // In front of a message a Pong is written without a waker: whoever waits for the transport asks it again.
+        concerns_other |= half == Half::Reader && result.is_ready() && io.backlog() > 0;
+        if concerns_other {
             tasks.rouse(half.other());
         }
         result

@@ -296,7 +296,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
     /// Writes until at most this many bytes wait, and flushes.
     pub(super) fn poll_write(&mut self, mark: usize, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let written = self.poll_write_on(mark, cx);
-        if written.is_pending() && self.limit.is_none() {
+        if written.is_pending() && self.limit.is_none() && coop::has_budget_remaining() {
             self.limit = self.stall_timeout.map(deadline);
         }
         written

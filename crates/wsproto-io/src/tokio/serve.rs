@@ -325,8 +325,10 @@ where
                     None => return debug!("{address}: in its handshake when the server stopped"),
                 }
             };
-            if let Err(error) = pin!(handling).await {
-                self.settings.tell(Some(address), &error);
+            match pin!(handling).await {
+                // It sent on, and the server stopped: nobody's fault.
+                Ok(()) | Err(Error::Closing) => {}
+                Err(error) => self.settings.tell(Some(address), &error),
             }
         }
     }

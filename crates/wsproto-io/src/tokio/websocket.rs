@@ -45,8 +45,8 @@ use crate::outgoing::Outgoing;
 ///
 /// While `send`, `feed` or `flush` waits, the connection reads, and answers the control frames in front of the first
 /// message that the application has not taken; behind that nothing is read. So two applications that both only write,
-/// each waiting for the other to read, wait for ever: read in another task ([`split`](Self::split)), or give the wait a
-/// [timeout](tokio::time::timeout).
+/// each waiting for the other to read, wait until the [stall timeout](crate::AcceptOptions::stall_timeout) ends the
+/// connection: read in another task ([`split`](Self::split)), or give the wait a [timeout](tokio::time::timeout).
 ///
 /// # What a dropped future leaves
 ///
@@ -79,7 +79,7 @@ pub(super) struct Agreed {
 
 impl<S> WebSocket<S> {
     /// A WebSocket whose handshake happened elsewhere: on a stream of HTTP/2, in a proxy, or by agreement. It pings after
-    /// 20 s of silence.
+    /// 20 s of silence, and ends where the transport takes nothing for 60 s.
     ///
     /// `connection` was made for these `limits`; `first` holds the bytes that arrived behind the handshake, may be empty.
     pub fn from_connection(stream: S, connection: Connection, limits: Limits, first: Vec<u8>) -> Self {
@@ -202,7 +202,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// while let Some(mut batch) = socket.read().await? {
     ///     while let Some(event) = batch.next() {
     ///         if let Event::Message(piece) = event {
-    ///             batch.feed(piece).await?; // no copy but the one into the queue, no allocation
+    ///             match batch.feed(piece).await { // no copy but the one into the queue, no allocation
+    ///                 Err(wsproto_io::Error::Closing) => break, // by a `Handle`, as when a server stops: read to the end
+    ///                 fed => fed?,
+    ///             }
     ///         }
     ///     }
     /// }

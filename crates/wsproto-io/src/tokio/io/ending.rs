@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::coop;
 use tokio::time::Instant;
 use wsproto::frame::Role;
 
@@ -46,10 +47,15 @@ impl<S> Io<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
-    /// Which of the times has run out that count whatever the peer sends.
+    /// Which of the times has run out that count whatever the peer sends. To be asked when the transport has just taken
+    /// nothing.
     pub(super) fn overdue(&self) -> Option<Timeout> {
         self.limit.filter(|limit| *limit <= Instant::now())?;
-        Some(if self.closing { Timeout::Close } else { Timeout::Stalled })
+        if self.closing {
+            return Some(Timeout::Close);
+        }
+        // A transport that was not asked, because the task has had its share, may have room.
+        coop::has_budget_remaining().then_some(Timeout::Stalled)
     }
 
     pub(super) fn give_up(&mut self, timeout: Timeout) -> Error {
@@ -134,7 +140,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
             // The reader may be busy with messages: the Close leaves all the same, and its time runs.
             let _ = self.poll_write(0, cx);
             self.begin_closing();
-            return self.poll_limit(cx);
+            let has_ended = self.end.is_some();
+            let late = ready!(self.poll_limit(cx));
+            if !has_ended {
+                return Poll::Ready(late);
+            }
+            // The peer's Close came in time: only the reader did not go on behind it.
         }
         Poll::Ready(match self.end.as_deref() {
             Some(End { error: Some(error), .. }) => Err(Error::Remote(*error)),

@@ -123,7 +123,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
 
     /// What is done while the transport takes nothing. Ready where something was queued, or the connection has ended.
     fn poll_meanwhile(&mut self, incoming: Option<&mut Incoming>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let Some(incoming) = incoming else { return self.poll_limit(cx) };
+        let Some(incoming) = incoming else {
+            if self.end.is_some() && !self.outgoing.is_in_frame() {
+                self.check_open()?;
+            }
+            return self.poll_limit(cx);
+        };
         loop {
             ready!(self.poll_ahead(incoming, cx));
             if self.end.is_some() && self.outgoing.is_in_frame() {
