@@ -316,6 +316,33 @@ fn connect_closes_at_an_interrupt() {
     drop(stdin);
 }
 
+/// What is typed behind the interrupt is for nobody; that is no failure.
+#[test]
+fn input_behind_an_interrupt_is_no_failure() {
+    let (closing, closes) = mpsc::channel::<()>();
+    let (url, server) = once(move |stream| {
+        let mut socket = AcceptOptions::new().accept(stream).unwrap();
+        socket.send("hello").unwrap();
+        closes.recv().unwrap();
+        assert!(matches!(socket.recv(), Ok(None)));
+        socket.closed().unwrap().code
+    });
+    let mut command = Command::new(BINARY);
+    command.args(["connect", &url]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    for _ in 0..20 {
+        thread::sleep(Duration::from_millis(20));
+        stdin.write_all(b"more\n").unwrap();
+    }
+    closing.send(()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stderr).as_str(), server.join().unwrap()), (Some(0), "", 1000));
+}
+
 #[test]
 fn a_second_signal_ends_connect_with_its_exit_code() {
     for (first, second, code) in [("-INT", "-INT", 130), ("-TERM", "-TERM", 143), ("-INT", "-TERM", 143)] {
