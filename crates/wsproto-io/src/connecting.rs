@@ -37,16 +37,21 @@ impl Default for Connecting {
 
 impl Connecting {
     /// Begins a handshake: the bytes of the request, and what reads the answer. The request has its headers already.
-    pub(crate) fn open(&self, mut request: ClientRequest, random: OsRandom) -> Result<(Vec<u8>, Opening), Error> {
-        request.origin = self.origin.clone().or(request.origin);
-        request.subprotocols.extend(self.subprotocols.iter().cloned());
-        request.extensions.extend(self.common.extensions.iter().cloned());
-        let handshake = ClientHandshake::new(request, random.nonce())?;
+    pub(crate) fn open(&self, request: ClientRequest, random: OsRandom) -> Result<(Vec<u8>, Opening), Error> {
+        let handshake = ClientHandshake::new(self.complete(request), random.nonce())?;
         let mut out = Vec::new();
         http1::write_request(&handshake, &mut out)?;
         let reader = ResponseReader::new(handshake, self.common.head_limits);
         let state = State::Head(reader, Vec::new());
         Ok((out, Opening { state, rejection_limit: self.rejection_limit, follows: false }))
+    }
+
+    /// The request with what was chosen for all.
+    pub(crate) fn complete(&self, mut request: ClientRequest) -> ClientRequest {
+        request.origin = self.origin.clone().or(request.origin);
+        request.subprotocols.extend(self.subprotocols.iter().cloned());
+        request.extensions.extend(self.common.extensions.iter().cloned());
+        request
     }
 }
 

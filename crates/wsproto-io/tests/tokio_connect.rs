@@ -436,3 +436,26 @@ async fn a_request_of_the_http_crate_says_where_and_what() {
         assert!(head.to_lowercase().contains(&format!("\r\n{header}\r\n").to_lowercase()), "{header}: {head}");
     }
 }
+
+/// The option is at fault, so nobody is called.
+#[tokio::test]
+async fn an_option_that_cannot_be_written_is_told_before_the_server_is_called() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let result = ConnectOptions::new().subprotocol("a b").connect(&url).await;
+    assert!(matches!(result, Err(Error::Handshake(_))), "{result:?}");
+    let called = tokio::time::timeout(Duration::from_millis(100), listener.accept()).await;
+    assert!(called.is_err(), "the server was called");
+}
+
+/// A server of another protocol speaks first, and waits: that is seen at once.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_speak_http_is_told_at_once() {
+    for greeting in [&b"SSH-2.0-x\r\n"[..], b"220 mail\r\n", b"\x15\x03\x01\x00\x02\x02\x46"] {
+        let (near, mut far) = tokio::io::duplex(1000);
+        tokio::io::AsyncWriteExt::write_all(&mut far, greeting).await.unwrap();
+        let begun = tokio::time::Instant::now();
+        let error = ConnectOptions::new().connect_on("ws://a/", near).await.unwrap_err();
+        assert!(error.to_string().contains("not HTTP") && begun.elapsed().is_zero(), "{error}");
+    }
+}

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use wsproto::handshake::ClientRequest;
+use wsproto::handshake::{ClientHandshake, ClientRequest};
 use wsproto::{Connection, OsRandom};
 
 use super::dial::dial;
@@ -143,6 +143,8 @@ impl ConnectOptions {
 
     async fn attempt(&self, target: &Target, follows: bool) -> Result<WebSocket<Transport>, Error> {
         let request = target.request()?;
+        // What cannot be written is told before anybody is called.
+        ClientHandshake::new(self.connecting.complete(request.clone()), [0; 16])?;
         let tcp = self.dial(target).await?;
         let deadline = self.deadline();
         let transport = deadline.hold(self.secure(target, tcp)).await?;

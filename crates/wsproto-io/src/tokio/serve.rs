@@ -51,8 +51,9 @@ use crate::trace::debug;
 /// sees the end of its connection, and ends. Those that have not ended at the
 /// [deadline](ServeOptions::shutdown_timeout) are dropped, with their connections. Dropping the future drops all at once.
 ///
-/// Where the system has no more file descriptors it waits a moment, and goes on. A handler that panics ends its own
-/// connection. A connection is a handler's for as long as the handler runs: one that gives the halves to other tasks waits
+/// Where the system has no more file descriptors it waits a moment, and goes on. A handler that returns while the connection is
+/// open drops it: the client sees 1006, and what was only fed is lost; [`close`](WebSocket::close) ends it in order. A
+/// handler that panics ends its own connection, and only the panic hook is told. A connection is a handler's for as long as the handler runs: one that gives the halves to other tasks waits
 /// for those, or they are neither counted nor told of the end.
 ///
 /// What all handlers share is cloned for each:

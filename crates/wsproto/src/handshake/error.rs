@@ -159,6 +159,8 @@ impl Error for HeadError {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ResponseError {
+    /// It does not begin as HTTP does (`HTTP/`): something else listens there, such as TLS.
+    NotHttp,
     /// The head breaks HTTP/1.1's syntax, or a limit.
     Head(HeadError),
     /// Neither HTTP/1.1 nor, for a rejection, HTTP/1.0.
@@ -193,6 +195,7 @@ impl fmt::Display for ResponseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rule = match self {
             Self::Head(error) => error.rule(),
+            Self::NotHttp => "it is not HTTP (a server that speaks TLS is reached by a wss:// URL)",
             Self::HttpVersion => "the HTTP version is not 1.1",
             Self::TooManyInformational => "there are too many 1xx responses",
             Self::Status(status) => return write!(f, "the server's response is not valid: unexpected status {status}"),

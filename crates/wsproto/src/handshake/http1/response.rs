@@ -74,6 +74,12 @@ impl ResponseReader {
     fn read(&mut self, bytes: &[u8]) -> Result<Option<(Outcome, usize)>, ResponseError> {
         loop {
             let bytes = bytes.get(self.start..).unwrap_or_default();
+            // Whoever speaks first, such as a server of mail, waits for an answer: the end of a head never comes.
+            // (An empty line is an error of HTTP.)
+            let begins = bytes.iter().zip(b"HTTP/").all(|(byte, expected)| byte == expected);
+            if !begins && !matches!(bytes.first(), Some(b'\r' | b'\n')) {
+                return Err(ResponseError::NotHttp);
+            }
             let Some(length) = self.scan.receive(bytes)? else { return Ok(None) };
             let response = parse(&self.scan, &bytes[..length])?;
             self.start += length;
