@@ -1,5 +1,6 @@
 //! The server's side of the opening handshake, without I/O: what is read, what is decided, what is answered.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,8 @@ use std::time::Duration;
 use wsproto::extension::Extension;
 use wsproto::handshake::http1::{self, PlainRequest, RequestReader};
 use wsproto::handshake::{
-    AcceptConnection, Accepted, Headers, OriginPolicy, RejectConnection, Request, RequestError, ServerHandshake,
+    AcceptConnection, Accepted, ErrorResponse, Headers, HttpVersion, OriginPolicy, RejectConnection, Request,
+    RequestError, ResponseHead, ServerHandshake,
 };
 
 use crate::decision::{Decision, MISDIRECTED, Page};
@@ -43,6 +45,29 @@ pub(crate) const LINGER: Duration = Duration::from_millis(500);
 /// The bytes to write before the transport ends, and what this end is told.
 pub(crate) type Refused = (Vec<u8>, Error);
 
+/// An answer that is no WebSocket, and what this end is told.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) head: ResponseHead,
+    pub(crate) body: Cow<'static, [u8]>,
+    pub(crate) error: Error,
+}
+
+impl Refusal {
+    /// To a request that is none for a WebSocket.
+    fn of(error: RequestError, version: HttpVersion) -> Self {
+        let ErrorResponse { head, body } = error.response(version);
+        Self { head, body: body.as_bytes().into(), error: error.into() }
+    }
+
+    fn into_bytes(self) -> Refused {
+        let mut out = Vec::new();
+        http1::write_response(&self.head, &mut out);
+        out.extend_from_slice(&self.body);
+        (out, self.error)
+    }
+}
+
 impl Accepting {
     /// Reads requests.
     pub(crate) fn reading(&self) -> Reading {
@@ -50,21 +75,15 @@ impl Accepting {
     }
 
     /// The answer to a request that is refused, or is no request for a WebSocket.
-    fn refuse(&self, error: RequestError, plain: Option<&PlainRequest>) -> Refused {
-        let mut out = Vec::new();
-        match (&self.pages.0, plain) {
-            (Some(_), Some(request)) if !self.hosts.allow_page(request) => {
-                Page::misdirected().write(&mut out);
-                (out, Error::Declined(421))
-            }
-            (Some(pages), Some(request)) => {
-                pages(request).unwrap_or_else(Page::not_found).write(&mut out);
-                (out, Error::PlainRequest)
-            }
-            _ => {
-                http1::write_error(error, &mut out);
-                (out, error.into())
-            }
+    pub(crate) fn refuse(&self, error: RequestError, plain: Option<&PlainRequest>, version: HttpVersion) -> Refusal {
+        let (page, told) = match (&self.pages.0, plain) {
+            (Some(_), Some(request)) if !self.hosts.allow_page(request) => (Page::misdirected(), Error::Declined(421)),
+            (Some(pages), Some(request)) => (pages(request).unwrap_or_else(Page::not_found), Error::PlainRequest),
+            _ => return Refusal::of(error, version),
+        };
+        match page.into_response(version) {
+            Some((head, body)) => Refusal { head, body, error: told },
+            None => Refusal::of(error, version),
         }
     }
 
@@ -79,14 +98,22 @@ impl Accepting {
         Some(Decision::reject(403).body("pages of this origin are not let in\n"))
     }
 
-    /// The answer to a request: the bytes to write, and what was agreed on.
+    /// The answer to a request over HTTP/1.1: the bytes to write, and what was agreed on.
     pub(crate) fn answer(
         &self,
         handshake: &ServerHandshake,
-        mut decision: Decision,
+        decision: Decision,
     ) -> Result<(Vec<u8>, Accepted), Refused> {
+        let accepted = self.judge(handshake, decision).map_err(|refusal| refusal.into_bytes())?;
+        let mut out = Vec::new();
+        http1::write_response(&accepted.response, &mut out);
+        Ok((out, accepted))
+    }
+
+    /// The answer to a request, of any version of HTTP.
+    pub(crate) fn judge(&self, handshake: &ServerHandshake, mut decision: Decision) -> Result<Accepted, Box<Refusal>> {
         if let Some(status) = decision.status {
-            return Err(reject(handshake, status, decision));
+            return Err(reject(handshake, status, decision).into());
         }
         if decision.subprotocol.is_none() {
             let mut offered = handshake.request().subprotocols();
@@ -100,36 +127,26 @@ impl Accepting {
             extensions: &extensions,
             headers: decision.headers,
         };
-        let mut out = Vec::new();
-        match handshake.accept(&accept) {
-            Ok(accepted) => {
-                http1::write_response(&accepted.response, &mut out);
-                Ok((out, accepted))
-            }
-            Err(error) => Err((reject(handshake, 500, Decision::reject(500)).0, error.into())),
-        }
+        handshake.accept(&accept).map_err(|error| {
+            let Refusal { head, body, .. } = reject(handshake, 500, Decision::reject(500));
+            Refusal { head, body, error: error.into() }.into()
+        })
     }
 }
 
-fn reject(handshake: &ServerHandshake, status: u16, decision: Decision) -> Refused {
+fn reject(handshake: &ServerHandshake, status: u16, decision: Decision) -> Refusal {
     let mut headers = decision.headers;
     if !decision.body.is_empty() && !headers.contains("Content-Type") {
         headers = headers.with("Content-Type", "text/plain; charset=utf-8").unwrap_or_else(|_| Headers::new());
     }
     let reject = RejectConnection { status, headers, content_length: Some(decision.body.len() as u64) };
-    let mut out = Vec::new();
     match handshake.reject(&reject) {
-        Ok(response) => {
-            http1::write_response(&response, &mut out);
-            out.extend_from_slice(&decision.body);
-            (out, Error::Declined(status))
-        }
+        Ok(head) => Refusal { head, body: decision.body.into(), error: Error::Declined(status) },
         // Yours: what was decided cannot be written. The client learns that it is not its fault.
         Err(error) => {
-            if let Ok(response) = handshake.reject(&RejectConnection::new(500)) {
-                http1::write_response(&response, &mut out);
-            }
-            (out, error.into())
+            let Refusal { head, .. } = Refusal::of(RequestError::NotWebSocket, handshake.request().version());
+            let head = handshake.reject(&RejectConnection::new(500)).unwrap_or(head);
+            Refusal { head, body: Cow::Borrowed(b""), error: error.into() }
         }
     }
 }
@@ -152,7 +169,7 @@ impl Reading {
         match self.reader.receive(&self.bytes) {
             Ok(None) => Ok(None),
             Ok(Some((handshake, length))) => Ok(Some((handshake, self.bytes.split_off(length)))),
-            Err(error) => Err(accepting.refuse(error, self.reader.plain_request())),
+            Err(error) => Err(accepting.refuse(error, self.reader.plain_request(), HttpVersion::Http11).into_bytes()),
         }
     }
 }

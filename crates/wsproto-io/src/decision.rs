@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 
-use wsproto::handshake::http1;
-use wsproto::handshake::{Headers, InvalidHeader, ResponseHead};
+use wsproto::handshake::{Headers, HttpVersion, InvalidHeader, ResponseHead};
 
 /// The body of a response with status 421.
 pub(crate) const MISDIRECTED: &str = "this server does not answer for this host\n";
@@ -122,13 +121,12 @@ impl Page {
         Ok(self)
     }
 
-    pub(crate) fn write(mut self, out: &mut Vec<u8>) {
-        // Valid values, both.
-        let _ = self.headers.push("Connection", "close");
-        let _ = self.headers.push("Content-Length", self.body.len().to_string());
-        if let Ok(head) = ResponseHead::new(self.status, self.headers) {
-            http1::write_response(&head, out);
-            out.extend_from_slice(&self.body);
+    /// The response: its head, and its body. `None` where it cannot be written.
+    pub(crate) fn into_response(mut self, version: HttpVersion) -> Option<(ResponseHead, Cow<'static, [u8]>)> {
+        if version == HttpVersion::Http11 {
+            self.headers.push("Connection", "close").ok()?;
         }
+        self.headers.push("Content-Length", self.body.len().to_string()).ok()?;
+        Some((ResponseHead::new(self.status, self.headers).ok()?, self.body))
     }
 }

@@ -123,13 +123,18 @@ impl AcceptOptions {
         // Without the query, which may hold a secret.
         debug!("accepted a WebSocket for {}", handshake.request().path());
 
+        Ok((self.open(stream, accepted, first), handshake))
+    }
+
+    /// A WebSocket on a stream whose handshake is done; `first` is what was read behind it.
+    pub(crate) fn open<S>(&self, stream: S, accepted: Accepted, first: Vec<u8>) -> WebSocket<S> {
         let common = &self.accepting.common;
         let encoding = !accepted.extensions.is_empty();
         let connection = Connection::server(accepted.extensions, common.limits);
         let times = Times::new(self.keep, common.close_timeout);
         let mut socket = WebSocket::new(stream, connection, common.limits, first, encoding, times);
         socket.agreed_on(accepted.subprotocol, &accepted.agreed);
-        Ok((socket, handshake))
+        socket
     }
 
     /// Reads the request, decides, and writes an acceptance; a refusal is the caller's to write.

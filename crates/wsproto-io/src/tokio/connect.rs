@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use wsproto::handshake::{ClientHandshake, ClientRequest};
+use wsproto::handshake::{Accepted, ClientHandshake, ClientRequest};
 use wsproto::{Connection, OsRandom};
 
 use super::dial::dial;
@@ -213,15 +213,20 @@ impl ConnectOptions {
                         return Err(error);
                     }
                     debug!("connected, by status {}", accepted.response.status());
-                    let common = &self.connecting.common;
-                    let encoding = !accepted.extensions.is_empty();
-                    let connection = Connection::client(accepted.extensions, common.limits, random);
-                    let times = Times::new(self.keep, common.close_timeout);
-                    let mut socket = WebSocket::new(stream, connection, common.limits, first, encoding, times);
-                    socket.agreed_on(accepted.subprotocol, &accepted.agreed);
-                    return Ok(socket);
+                    return Ok(self.opened(stream, accepted, first, random));
                 }
             }
         }
+    }
+
+    /// A WebSocket on a stream whose handshake is done; `first` is what was read behind it.
+    pub(crate) fn opened<S>(&self, stream: S, accepted: Accepted, first: Vec<u8>, random: OsRandom) -> WebSocket<S> {
+        let common = &self.connecting.common;
+        let encoding = !accepted.extensions.is_empty();
+        let connection = Connection::client(accepted.extensions, common.limits, random);
+        let times = Times::new(self.keep, common.close_timeout);
+        let mut socket = WebSocket::new(stream, connection, common.limits, first, encoding, times);
+        socket.agreed_on(accepted.subprotocol, &accepted.agreed);
+        socket
     }
 }
