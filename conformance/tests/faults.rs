@@ -30,7 +30,7 @@ async fn connect(proxy: &Proxy) -> WebSocket<Transport> {
 }
 
 fn inject(proxy: &Proxy, socket: &WebSocket<Transport>, fault: impl Into<Option<Fault>>) {
-    assert!(proxy.inject(socket.stream().tcp().local_addr().unwrap(), fault));
+    assert!(proxy.inject(socket.stream().tcp().unwrap().local_addr().unwrap(), fault));
 }
 
 /// Sends messages of this length and takes their echoes.

@@ -368,3 +368,20 @@ fn a_second_signal_ends_connect_with_its_exit_code() {
         drop(stdin);
     }
 }
+
+/// `serve` speaks both versions on its port, with TLS and without.
+#[test]
+fn connect_uses_http2_where_it_is_asked_to() {
+    for tls in [false, true] {
+        let server = Server::start(if tls { &["--tls-self-signed"] } else { &[] });
+        let url = server.url.replace("http", "ws");
+        let mut arguments = vec!["connect", "--http2", "-v", &url];
+        if tls {
+            arguments.push("--insecure");
+        }
+        let output = run(&arguments, b"one\ntwo\n");
+        let said = text(&output.stderr);
+        assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(0), "one\ntwo\n"), "{said}");
+        assert!(said.contains("http: 2"), "{said}");
+    }
+}

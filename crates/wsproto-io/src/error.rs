@@ -48,6 +48,9 @@ pub enum Error {
     /// TLS failed; the error says whose fault it was.
     #[cfg(feature = "tls")]
     Tls(TlsError),
+    /// The server's: it does not speak HTTP/2, or has no WebSockets over it (RFC 8441). (At a client that wants them.)
+    #[cfg(feature = "h2")]
+    Http2Unsupported,
     /// Yours: this is nothing that a client can connect to.
     Target(InvalidTarget),
     /// The server's: it redirects the client to where it must not go.
@@ -269,6 +272,8 @@ impl fmt::Display for Error {
             ),
             #[cfg(feature = "tls")]
             Self::Tls(error) => error.fmt(f),
+            #[cfg(feature = "h2")]
+            Self::Http2Unsupported => f.write_str("the server has no WebSockets over HTTP/2 (RFC 8441)"),
             Self::Target(error) => error.fmt(f),
             Self::Redirect(error) => error.fmt(f),
             Self::Resolve { host, error } => {

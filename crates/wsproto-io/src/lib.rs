@@ -48,6 +48,7 @@
 //! - `tokio` (default): the driver at the root of this crate.
 //! - `tls` (default): `wss`, by rustls with ring; [`tls`].
 //! - `blocking` (default): [`blocking`], on threads. Without TLS of its own.
+//! - `h2`: WebSockets over HTTP/2 (RFC 8441), for [`serve`] and for clients ([`Http2Connection`]).
 //! - `http`: an `http::Request` can say where to connect ([`IntoTarget`]).
 //! - `tracing`: events with the target `wsproto`: beginnings, ends and errors of connections at `DEBUG`, Pings and Pongs at
 //!   `TRACE`. (Of the tokio driver.)
@@ -62,6 +63,7 @@
 //! | `options.rs` | what can be chosen at both ends |
 //! | `message.rs`, `error.rs`, `trace.rs` | what is said, what goes wrong, and who is told |
 //! | `tokio/`, `blocking/` | the drivers for tasks and for threads |
+//! | `http2/` | WebSockets over HTTP/2 |
 //! | `tls/` | certificates, and who is trusted |
 //! | `manual/` | the pages of the manual |
 
@@ -75,6 +77,8 @@ mod connecting;
 mod decision;
 mod error;
 mod hosts;
+#[cfg(feature = "h2")]
+mod http2;
 #[cfg(feature = "http")]
 mod http_request;
 mod incoming;
@@ -105,6 +109,8 @@ pub use self::tokio::{
 };
 pub use decision::{Decision, Page};
 pub use error::{Closed, Error, InvalidTarget, RedirectError, Rejected, Timeout};
+#[cfg(feature = "h2")]
+pub use http2::{Http, Http2Connection, Http2Stream};
 pub use message::{IntoMessage, Message};
 #[cfg(feature = "tokio")]
 pub use target::{IntoTarget, Target};

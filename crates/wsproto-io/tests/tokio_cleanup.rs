@@ -60,7 +60,7 @@ async fn connections(url: &str) {
             0 => socket.close(CloseCode::NORMAL, "").await.unwrap(),
             1 => drop(socket),
             2 => {
-                socket.stream_mut().tcp().set_zero_linger().unwrap();
+                socket.stream_mut().tcp().unwrap().set_zero_linger().unwrap();
                 drop(socket);
             }
             3 => {

@@ -324,9 +324,9 @@ async fn what_was_opened_can_be_wrapped_before_the_handshake() {
     let url = server.url("/");
     let options = ConnectOptions::new().nodelay(false);
     let transport = soon(options.open(&url)).await.unwrap();
-    assert_eq!(transport.tcp().peer_addr().unwrap(), server.address);
-    assert!(!transport.tcp().nodelay().unwrap());
-    assert!(ConnectOptions::new().open(&url).await.unwrap().tcp().nodelay().unwrap());
+    assert_eq!(transport.tcp().unwrap().peer_addr().unwrap(), server.address);
+    assert!(!transport.tcp().unwrap().nodelay().unwrap());
+    assert!(ConnectOptions::new().open(&url).await.unwrap().tcp().unwrap().nodelay().unwrap());
     let wrapped = tokio::io::BufStream::new(transport);
     let mut socket = soon(options.connect_on(&url, wrapped)).await.unwrap();
     soon(socket.send("hello")).await.unwrap();

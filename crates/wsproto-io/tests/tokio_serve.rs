@@ -191,12 +191,12 @@ async fn errors_of_handshakes_and_of_handlers_are_told_with_the_address() {
     assert!(error.starts_with("the client's request was refused with 426: "), "{error}");
 
     let mut socket = connect(server.url("/fails")).await.unwrap();
-    let address = socket.stream().tcp().local_addr().unwrap();
+    let address = socket.stream().tcp().unwrap().local_addr().unwrap();
     assert_eq!(server.error().await, (Some(address), "the disk is full".to_owned()));
     assert_eq!(soon(socket.recv()).await.unwrap_err().close_code(), Some(1006));
 
     let socket = connect(server.url("/")).await.unwrap();
-    let address = socket.stream().tcp().local_addr().unwrap();
+    let address = socket.stream().tcp().unwrap().local_addr().unwrap();
     drop(socket);
     let (client, error) = server.error().await;
     assert_eq!(client, Some(address));

@@ -58,7 +58,7 @@ async fn messages_go_to_and_fro_and_both_ends_close() {
     let mut server = Server::echo(options).await;
     let mut socket = soon(client.connect(wss(&server))).await.unwrap();
     assert_eq!(socket.stream().tls().unwrap().alpn_protocol(), Some(&b"http/1.1"[..]));
-    assert_eq!(socket.stream().tcp().peer_addr().unwrap(), server.address);
+    assert_eq!(socket.stream().tcp().unwrap().peer_addr().unwrap(), server.address);
     for message in [Message::Text("hello".into()), Message::Binary(vec![7; 300_000]), Message::Text(String::new())] {
         soon(socket.send(&message)).await.unwrap();
         assert_eq!(soon(socket.recv()).await.unwrap(), Some(message));
@@ -246,5 +246,70 @@ async fn t15_credentials_stay_behind_from_server_to_server_and_into_tls() {
         let mut socket = soon(client.connect(&url)).await.unwrap();
         assert!(socket.stream().tls().is_some());
         assert_eq!(soon(socket.recv()).await.unwrap(), Some(Message::Text("- - kept".into())), "{url}");
+    }
+}
+
+/// By ALPN; and where the server has no WebSockets over HTTP/2, by HTTP/1.1, which is kept in mind.
+#[cfg(feature = "h2")]
+#[tokio::test]
+async fn http2_is_agreed_on_and_given_up_where_the_server_has_no_websockets_over_it() {
+    use tokio_rustls::rustls::ServerConfig;
+    use tokio_rustls::rustls::pki_types::CertificateDer;
+    use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+    use wsproto_io::{Http, Transport};
+
+    let (options, client) = ours();
+    let server = Server::echo(options).await;
+    let client = client.http_version(Http::PreferTwo);
+    let mut socket = soon(client.connect(wss(&server))).await.unwrap();
+    assert!(matches!(socket.stream(), Transport::Http2(_)));
+    socket.send("hello").await.unwrap();
+    assert_eq!(soon(socket.recv()).await.unwrap(), Some(Message::Text("hello".into())));
+    soon(socket.close(CloseCode::NORMAL, "")).await.unwrap();
+
+    // It speaks HTTP/1.1 alone: the same connection serves.
+    let (options, client) = ours();
+    let server = Server::echo(options.http2(None)).await;
+    let client = client.http_version(Http::PreferTwo);
+    let socket = soon(client.connect(wss(&server))).await.unwrap();
+    assert!(matches!(socket.stream(), Transport::Tls(_)));
+    let refused = soon(client.http_version(Http::Two).connect(wss(&server))).await;
+    assert!(matches!(refused, Err(Error::Http2Unsupported)), "{refused:?}");
+
+    // It speaks HTTP/2, without the setting: a second connection serves, and the next time the first does.
+    let authority = Authority::new("ours");
+    let leaf = authority.leaf(&["127.0.0.1"], Dates::Good);
+    let key = tokio_rustls::rustls::pki_types::PrivateKeyDer::from_pem_slice(leaf.key.as_bytes()).unwrap();
+    let chain = CertificateDer::pem_slice_iter(leaf.certificate.as_bytes()).map(Result::unwrap).collect();
+    let provider = tokio_rustls::rustls::crypto::ring::default_provider();
+    let config = ServerConfig::builder_with_provider(provider.into()).with_safe_default_protocol_versions().unwrap();
+    let mut config = config.with_no_client_auth().with_single_cert(chain, key).unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("wss://{}/", listener.local_addr().unwrap());
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        let tls = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
+        loop {
+            let stream = tls.accept(listener.accept().await.unwrap().0).await.unwrap();
+            let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            tell.send(http2).unwrap();
+            tokio::spawn(async move {
+                if http2 {
+                    let mut connection = h2::server::handshake(stream).await.unwrap();
+                    assert!(connection.accept().await.is_none(), "it was asked");
+                } else {
+                    AcceptOptions::new().accept(stream).await.unwrap().recv().await.ok();
+                }
+            });
+        }
+    });
+    let client = trusting(&authority).http_version(Http::PreferTwo);
+    for versions in [&[true, false][..], &[false]] {
+        let socket = soon(client.connect(&url)).await.unwrap();
+        assert!(matches!(socket.stream(), Transport::Tls(_)));
+        for http2 in versions {
+            assert_eq!(told.recv().await, Some(*http2));
+        }
     }
 }

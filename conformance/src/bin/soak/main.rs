@@ -131,7 +131,8 @@ impl Crowd {
         let secure = member.is_secure();
         let options = &self.options[usize::from(stream % 2 == 1 && stream % 8 != 3)];
         let socket = member.connect(self.injector.proxy(secure).address(), options).await?;
-        let address = socket.stream().tcp().local_addr()?;
+        let tcp = socket.stream().tcp().ok_or(std::io::ErrorKind::NotConnected).map_err(std::io::Error::from)?;
+        let address = tcp.local_addr()?;
         let control = Arc::clone(&member.control);
         let (manner, can_be_closed) = (member.manner, member.can_be_closed());
         self.targets.insert(stream, Target { address, secure, manner, can_be_closed, control });

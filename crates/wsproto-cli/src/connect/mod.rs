@@ -15,10 +15,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime;
 use tokio::time::{sleep, timeout};
 use wsproto_io::wsproto::{CloseCode, Limits};
-use wsproto_io::{self as ws, Handle, Reader, Timeout, Transport, WebSocket};
+use wsproto_io::{self as ws, ConnectOptions, Handle, Http, Reader, Timeout, Transport, WebSocket};
 
 use crate::frames::Tapped;
 use crate::interrupts::Interrupts;
@@ -52,8 +53,11 @@ pub(crate) struct Arguments {
     /// Send a Ping every so often, and tell on standard error how long each Pong took
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     ping: Option<Duration>,
-    /// Show every frame, both ways, on standard error
+    /// Use HTTP/2 (RFC 8441); the server of a ws:// URL has to know
     #[arg(long)]
+    http2: bool,
+    /// Show every frame, both ways, on standard error
+    #[arg(long, conflicts_with = "http2")]
     show_frames: bool,
     /// Longest message that is accepted, in bytes, after inflation
     #[arg(long, value_name = "BYTES", default_value_t = 1 << 20)]
@@ -80,10 +84,29 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
 async fn session(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let screen = Screen::new();
     let mut interrupts = Interrupts::new()?;
+    if arguments.http2 {
+        let socket = tokio::select! {
+            socket = open_http2(arguments, &screen) => socket?,
+            () = interrupts.end_at_next() => return Ok(()),
+        };
+        return talk(arguments, screen, interrupts, socket).await;
+    }
     let socket = tokio::select! {
         socket = open(arguments, &screen) => socket?,
         () = interrupts.end_at_next() => return Ok(()),
     };
+    talk(arguments, screen, interrupts, socket).await
+}
+
+async fn talk<S>(
+    arguments: &Arguments,
+    screen: Screen,
+    interrupts: Interrupts,
+    socket: WebSocket<S>,
+) -> Result<(), Box<dyn Error>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let (handle, verbose) = (socket.handle(), arguments.verbose);
     let (mut reader, writer) = socket.split();
 
@@ -158,9 +181,7 @@ impl Typing {
     }
 }
 
-/// Connects and shakes hands, both together in the time that there is.
-async fn open(arguments: &Arguments, screen: &Screen) -> Result<WebSocket<Tapped<Transport>>, String> {
-    let begun = Instant::now();
+fn options(arguments: &Arguments, screen: &Screen) -> Result<ConnectOptions, String> {
     let opening = &arguments.opening;
     let mut options = opening.options(arguments.timeout)?.limits(Limits::default().message(arguments.max_message_size));
     if arguments.no_deflate {
@@ -169,10 +190,35 @@ async fn open(arguments: &Arguments, screen: &Screen) -> Result<WebSocket<Tapped
     if let Some(warning) = opening.warning() {
         screen.note(warning);
     }
-    let failed = |error: ws::Error| match error {
-        ws::Error::Rejected(_) => opening.explain(&error),
-        error => format!("cannot connect to {}: {}", opening.shown_url(), opening.explain(&error)),
-    };
+    Ok(options)
+}
+
+fn explain(opening: &Opening, error: &ws::Error) -> String {
+    match error {
+        ws::Error::Rejected(_) => opening.explain(error),
+        error => format!("cannot connect to {}: {}", opening.shown_url(), opening.explain(error)),
+    }
+}
+
+/// Opens a WebSocket over HTTP/2, in the time that there is.
+async fn open_http2(arguments: &Arguments, screen: &Screen) -> Result<WebSocket<Transport>, String> {
+    let options = options(arguments, screen)?.http_version(Http::Two);
+    let late = Err(ws::Error::Timeout(Timeout::Connect));
+    let opened = timeout(arguments.timeout, options.connect(&arguments.opening.url)).await.unwrap_or(late);
+    let socket = opened.map_err(|error| explain(&arguments.opening, &error))?;
+    if arguments.verbose {
+        screen.note("http: 2");
+        tell_agreed(&socket, screen);
+    }
+    Ok(socket)
+}
+
+/// Connects and shakes hands, both together in the time that there is.
+async fn open(arguments: &Arguments, screen: &Screen) -> Result<WebSocket<Tapped<Transport>>, String> {
+    let begun = Instant::now();
+    let opening = &arguments.opening;
+    let options = options(arguments, screen)?;
+    let failed = |error: ws::Error| explain(opening, &error);
     let late = Err(ws::Error::Timeout(Timeout::Connect));
     let transport = timeout(arguments.timeout, options.open(&opening.url)).await.unwrap_or(late).map_err(failed)?;
     if arguments.verbose {
@@ -182,15 +228,19 @@ async fn open(arguments: &Arguments, screen: &Screen) -> Result<WebSocket<Tapped
     let tapped = Tapped::new(transport, arguments.show_frames.then(|| screen.clone()));
     let socket = options.connect_on(&opening.url, tapped).await.map_err(failed)?;
     if arguments.verbose {
-        screen.note(&format!("subprotocol: {}", socket.subprotocol().unwrap_or("none")));
-        screen.note(&format!("extensions: {}", socket.extensions().unwrap_or("none")));
+        tell_agreed(&socket, screen);
     }
     Ok(socket)
 }
 
+fn tell_agreed<S>(socket: &WebSocket<S>, screen: &Screen) {
+    screen.note(&format!("subprotocol: {}", socket.subprotocol().unwrap_or("none")));
+    screen.note(&format!("extensions: {}", socket.extensions().unwrap_or("none")));
+}
+
 /// What is known before the WebSocket's handshake: where that fails, it is of use.
 fn tell_transport(transport: &Transport, screen: &Screen) {
-    if let Ok(address) = transport.tcp().peer_addr() {
+    if let Some(Ok(address)) = transport.tcp().map(tokio::net::TcpStream::peer_addr) {
         screen.note(&format!("address: {address}"));
     }
     if let Some(tls) = transport.tls() {
@@ -211,7 +261,10 @@ async fn close_at_interrupt(mut interrupts: Interrupts, handle: Handle, interrup
 }
 
 /// Prints each message as a line, until the connection ends.
-async fn print_messages(reader: &mut Reader<Tapped<Transport>>, screen: &Screen) -> Result<(), Box<dyn Error>> {
+async fn print_messages<S>(reader: &mut Reader<S>, screen: &Screen) -> Result<(), Box<dyn Error>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let mut line = Vec::new();
     while let Some(message) = reader.recv().await? {
         screen.message(&message, &mut line)?;

@@ -99,12 +99,33 @@ impl ClientTls {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
+        self.shake_hands(host, stream, &[HTTP1]).await
+    }
+
+    /// As [`connect`](Self::connect), and asks for HTTP/2 first, whatever the configuration asks for.
+    #[cfg(feature = "h2")]
+    pub(crate) async fn connect_http2<S>(&self, host: &str, stream: S) -> Result<TlsStream<S>, Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let mut config = (*self.0).clone();
+        config.alpn_protocols = vec![crate::http2::ALPN.to_vec(), HTTP1.to_vec()];
+        Self(Arc::new(config)).shake_hands(host, stream, &[crate::http2::ALPN, HTTP1]).await
+    }
+
+    /// TLS with one of these protocols, or without any.
+    async fn shake_hands<S>(&self, host: &str, stream: S, protocols: &[&[u8]]) -> Result<TlsStream<S>, Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         let invalid = |_| TlsError::InvalidServerName(host.to_owned());
         let name = ServerName::try_from(host.to_owned()).map_err(invalid)?;
         let stream = TlsConnector::from(Arc::clone(&self.0)).connect(name, stream).await?;
         match stream.get_ref().1.alpn_protocol() {
-            None | Some(HTTP1) => Ok(TlsStream::new(stream)),
-            Some(other) => Err(TlsError::OtherProtocol(Some(String::from_utf8_lossy(other).into_owned())).into()),
+            Some(other) if !protocols.contains(&other) => {
+                Err(TlsError::OtherProtocol(Some(String::from_utf8_lossy(other).into_owned())).into())
+            }
+            _ => Ok(TlsStream::new(stream)),
         }
     }
 }

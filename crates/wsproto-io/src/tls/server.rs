@@ -55,7 +55,19 @@ impl ServerTls {
         })
     }
 
-    /// A configuration of rustls, which is taken as it is: ALPN is yours to set, to `http/1.1` or not at all.
+    /// The same, which agrees on HTTP/2 where the client can. (A configuration that was given as it is stays so.)
+    #[cfg(feature = "h2")]
+    pub(crate) fn with_http2(self) -> Self {
+        if self.0.alpn_protocols != [HTTP1] {
+            return self;
+        }
+        let mut config = (*self.0).clone();
+        config.alpn_protocols.insert(0, crate::http2::ALPN.to_vec());
+        Self(Arc::new(config))
+    }
+
+    /// A configuration of rustls, which is taken as it is: ALPN is yours to set, to `http/1.1` or not at all; for `serve`
+    /// with HTTP/2 also to `h2`.
     #[must_use]
     pub const fn from_rustls(config: Arc<ServerConfig>) -> Self {
         Self(config)

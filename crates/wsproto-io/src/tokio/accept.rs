@@ -98,21 +98,28 @@ impl AcceptOptions {
         stream: S,
         decide: impl AsyncFnOnce(&Request) -> Decision,
     ) -> Result<WebSocket<S>, Error> {
-        self.shake_hands(stream, decide, self.deadline()).await.map(|(socket, _)| socket)
+        self.shake_hands(stream, Vec::new(), decide, self.deadline()).await.map(|(socket, _)| socket)
     }
 
     /// Until when a handshake that begins now has to be done.
-    pub(super) fn deadline(&self) -> Deadline {
+    pub(crate) fn deadline(&self) -> Deadline {
         Deadline::after(self.accepting.common.handshake_timeout)
     }
 
+    #[cfg(feature = "h2")]
+    pub(crate) const fn accepting(&self) -> &Accepting {
+        &self.accepting
+    }
+
+    /// The handshake; `first` is what was read already.
     pub(super) async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         mut stream: S,
+        first: Vec<u8>,
         decide: impl AsyncFnOnce(&Request) -> Decision,
         deadline: Deadline,
     ) -> Result<(WebSocket<S>, ServerHandshake), Error> {
-        let agreed = deadline.hold(self.agree(&mut stream, decide)).await?;
+        let agreed = deadline.hold(self.agree(&mut stream, first, decide)).await?;
         let (handshake, first, accepted) = match agreed {
             Ok(agreed) => agreed,
             Err((out, error)) => {
@@ -141,9 +148,10 @@ impl AcceptOptions {
     async fn agree<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         stream: &mut S,
+        first: Vec<u8>,
         decide: impl AsyncFnOnce(&Request) -> Decision,
     ) -> Result<Result<(ServerHandshake, Vec<u8>, Accepted), Refused>, Error> {
-        let (handshake, first) = match self.read_request(stream).await? {
+        let (handshake, first) = match self.read_request(stream, first).await? {
             Ok(request) => request,
             Err(refused) => return Ok(Err(refused)),
         };
@@ -163,8 +171,16 @@ impl AcceptOptions {
     async fn read_request<S: AsyncRead + Unpin>(
         &self,
         stream: &mut S,
+        first: Vec<u8>,
     ) -> Result<Result<(ServerHandshake, Vec<u8>), Refused>, Error> {
         let mut reading = self.accepting.reading();
+        if !first.is_empty() {
+            match reading.receive(&self.accepting, &first) {
+                Ok(None) => {}
+                Ok(Some(request)) => return Ok(Ok(request)),
+                Err(refused) => return Ok(Err(refused)),
+            }
+        }
         loop {
             let read = shake::read(stream, |bytes| match bytes {
                 [] => Err(None),

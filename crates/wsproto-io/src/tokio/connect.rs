@@ -16,6 +16,8 @@ use super::transport::Transport;
 use super::websocket::WebSocket;
 use crate::connecting::{Answer, Connecting, connecting_setters};
 use crate::error::{Error, Timeout};
+#[cfg(feature = "h2")]
+use crate::http2::{Http, WithoutHttp2};
 use crate::options::{Keep, keepalive_setters};
 use crate::target::{IntoTarget, Target};
 #[cfg(feature = "tls")]
@@ -52,6 +54,10 @@ pub struct ConnectOptions {
     /// Shared by clones: what the platform trusts is read once.
     #[cfg(feature = "tls")]
     tls: Arc<OnceLock<ClientTls>>,
+    #[cfg(feature = "h2")]
+    http: Http,
+    #[cfg(feature = "h2")]
+    without_http2: WithoutHttp2,
 }
 
 impl ConnectOptions {
@@ -85,6 +91,15 @@ impl ConnectOptions {
     #[must_use]
     pub fn tls(mut self, tls: ClientTls) -> Self {
         self.tls = Arc::new(OnceLock::from(tls));
+        self
+    }
+
+    /// By which version of HTTP the WebSocket is opened; default: HTTP/1.1. To have several over one connection of HTTP/2, use
+    /// [`http2`](Self::http2).
+    #[cfg(feature = "h2")]
+    #[must_use]
+    pub const fn http_version(mut self, http: Http) -> Self {
+        self.http = http;
         self
     }
 
@@ -135,7 +150,7 @@ impl ConnectOptions {
         self.deadline().hold(self.secure(&target, tcp)).await
     }
 
-    fn target(&self, target: impl IntoTarget) -> Result<Target, Error> {
+    pub(crate) fn target(&self, target: impl IntoTarget) -> Result<Target, Error> {
         let mut target = target.into_target()?;
         target.add_headers(&self.connecting.headers)?;
         Ok(target)
@@ -147,11 +162,35 @@ impl ConnectOptions {
         ClientHandshake::new(self.connecting.complete(request.clone()), [0; 16])?;
         let tcp = self.dial(target).await?;
         let deadline = self.deadline();
+        #[cfg(feature = "h2")]
+        if self.wants_http2(target) {
+            let transport = deadline.hold(self.secure_http2(target, tcp)).await?;
+            if self.http == Http::PreferTwo && !transport.agreed_on_http2() {
+                return self.shake_hands(request, follows, transport, deadline).await;
+            }
+            return match self.attempt_http2(transport, target, deadline).await? {
+                Some(socket) => Ok(socket),
+                None => {
+                    let tcp = self.dial(target).await?;
+                    let transport = deadline.hold(self.secure(target, tcp)).await?;
+                    self.shake_hands(request, follows, transport, deadline).await
+                }
+            };
+        }
         let transport = deadline.hold(self.secure(target, tcp)).await?;
         self.shake_hands(request, follows, transport, deadline).await
     }
 
-    async fn dial(&self, target: &Target) -> Result<TcpStream, Error> {
+    #[cfg(feature = "h2")]
+    fn wants_http2(&self, target: &Target) -> bool {
+        match self.http {
+            Http::One => false,
+            Http::PreferTwo => target.is_secure() && !self.without_http2.has(target),
+            Http::Two => true,
+        }
+    }
+
+    pub(crate) async fn dial(&self, target: &Target) -> Result<TcpStream, Error> {
         let dialled = dial(target.host(), target.port(), self.connecting.nodelay);
         let dialled = timeout(self.connecting.connect_timeout, dialled).await;
         dialled.unwrap_or(Err(Error::Timeout(Timeout::Connect)))
@@ -165,20 +204,50 @@ impl ConnectOptions {
         #[cfg(not(feature = "tls"))]
         return Err(Error::TlsUnavailable);
         #[cfg(feature = "tls")]
+        Ok(Transport::Tls(Box::new(self.trust()?.connect(target.host(), tcp).await?)))
+    }
+
+    /// As [`secure`](Self::secure), for HTTP/2.
+    #[cfg(feature = "h2")]
+    pub(crate) async fn secure_http2(&self, target: &Target, tcp: TcpStream) -> Result<Transport, Error> {
+        if !target.is_secure() {
+            return Ok(Transport::Tcp(tcp));
+        }
+        #[cfg(not(feature = "tls"))]
+        return Err(Error::TlsUnavailable);
+        #[cfg(feature = "tls")]
         {
-            let tls = match self.tls.get() {
-                Some(tls) => tls,
-                None => {
-                    let platform = ClientTls::platform()?;
-                    self.tls.get_or_init(|| platform)
-                }
-            };
-            let stream = tls.connect(target.host(), tcp).await?;
-            Ok(Transport::Tls(Box::new(stream)))
+            let tls = self.trust()?.connect_http2(target.host(), tcp).await?;
+            Ok(Transport::Tls(Box::new(tls)))
         }
     }
 
-    fn deadline(&self) -> Deadline {
+    #[cfg(feature = "tls")]
+    fn trust(&self) -> Result<&ClientTls, Error> {
+        if let Some(tls) = self.tls.get() {
+            return Ok(tls);
+        }
+        let platform = ClientTls::platform()?;
+        Ok(self.tls.get_or_init(|| platform))
+    }
+
+    #[cfg(feature = "h2")]
+    pub(crate) const fn http(&self) -> Http {
+        self.http
+    }
+
+    #[cfg(feature = "h2")]
+    pub(crate) const fn without_http2(&self) -> &WithoutHttp2 {
+        &self.without_http2
+    }
+
+    /// What was chosen for the handshake.
+    #[cfg(feature = "h2")]
+    pub(crate) const fn connecting(&self) -> &Connecting {
+        &self.connecting
+    }
+
+    pub(crate) fn deadline(&self) -> Deadline {
         Deadline::after(self.connecting.common.handshake_timeout)
     }
 

@@ -80,6 +80,8 @@ pub(super) struct Io<S> {
     lost: bool,
     /// Whether another task asked for our Close.
     pub(super) asked_to_close: bool,
+    /// Whether the transport is one stream of several.
+    pub(super) multiplexed: bool,
 }
 
 /// How a connection ended.
@@ -124,6 +126,7 @@ impl<S> Io<S> {
             hurried: false,
             lost: false,
             asked_to_close: false,
+            multiplexed: false,
         }
     }
 

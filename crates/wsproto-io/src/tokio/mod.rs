@@ -12,6 +12,7 @@
 //! | `futures.rs` | `Stream` and `Sink` |
 //! | `connect.rs`, `dial.rs` | the client's end |
 //! | `accept.rs`, `serve.rs` | the server's end, for one connection and for all |
+//! | `serve/listening.rs`, `serve/server.rs` | who is let in; the life of one connection |
 //! | `shake.rs`, `transport.rs` | reading and writing before there is a connection; TCP, or TLS over it |
 
 mod accept;
@@ -41,3 +42,5 @@ pub use serve::{Client, ServeOptions, serve};
 pub use split::{Reader, Writer};
 pub use transport::Transport;
 pub use websocket::WebSocket;
+#[cfg(feature = "h2")]
+pub(crate) use {shake::Deadline, shake::read, timer::Timer};

@@ -1,25 +1,23 @@
 //! A server: a listener, and a task for each connection.
 
-use std::collections::HashMap;
+mod listening;
+mod server;
+
 use std::fmt;
 use std::future::{Future, pending, poll_fn};
-use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
-use wsproto::CloseCode;
+use tokio::time::timeout;
 use wsproto::handshake::Request;
 
+use self::listening::{Listening, Next};
+use self::server::Server;
 use super::accept::AcceptOptions;
-use super::handle::Handle;
-use super::timer::Timer;
 use super::transport::Transport;
 use super::websocket::WebSocket;
 use crate::decision::Decision;
@@ -84,22 +82,18 @@ where
 {
     let ServeOptions { settings, max_connections, shutdown, shutdown_timeout } = options;
     let (stop, stopping) = watch::channel(false);
-    let server = Arc::new(Server { settings, handler, open: Mutex::default(), stopping });
-    let mut listening =
-        Listening { listener, tasks: JoinSet::new(), max_connections, shutdown, pause: None, timer: Timer::default() };
-    let mut number = 0;
+    let server = Arc::new(Server::new(settings.ready(), handler, stopping));
+    let mut listening = Listening::new(listener, max_connections, shutdown);
     loop {
         match poll_fn(|cx| listening.poll_next(cx)).await {
             Next::Shutdown => break,
             Next::Connection(tcp, address) => {
-                number += 1;
-                listening.tasks.spawn(Arc::clone(&server).run(number, tcp, address));
+                listening.spawn(Arc::clone(&server).run(tcp, address));
             }
             Next::Failure(error) => server.settings.tell(None, &error.into()),
         }
     }
-    let Listening { listener, mut tasks, .. } = listening;
-    drop(listener);
+    let mut tasks = listening.close();
     stop.send_replace(true);
     server.close_all();
     let _ = timeout(shutdown_timeout, async { while tasks.join_next().await.is_some() {} }).await;
@@ -132,6 +126,9 @@ struct Settings {
     nodelay: bool,
     #[cfg(feature = "tls")]
     tls: Option<ServerTls>,
+    /// Most streams of a connection of HTTP/2, where that is spoken.
+    #[cfg(feature = "h2")]
+    http2: Option<u32>,
 }
 
 type Tell = dyn Fn(Option<SocketAddr>, &Error) + Send + Sync;
@@ -147,6 +144,8 @@ impl Default for ServeOptions {
                 nodelay: true,
                 #[cfg(feature = "tls")]
                 tls: None,
+                #[cfg(feature = "h2")]
+                http2: Some(crate::http2::STREAMS),
             },
             max_connections: 65_536,
             shutdown: Box::pin(pending()),
@@ -184,6 +183,18 @@ impl ServeOptions {
     #[must_use]
     pub fn tls(mut self, tls: impl Into<Option<ServerTls>>) -> Self {
         self.settings.tls = tls.into();
+        self
+    }
+
+    /// Speaks HTTP/2, too (RFC 8441), on the same port: under TLS where the client agrees on it (ALPN), else where it begins
+    /// with the preface of HTTP/2. The number is that of WebSockets on one connection at a time; `None`: HTTP/1.1 alone.
+    /// Default: 100. Up to 64 KiB may wait for each that does not read.
+    ///
+    /// Such a connection counts as one, whatever the number of its WebSockets.
+    #[cfg(feature = "h2")]
+    #[must_use]
+    pub fn http2(mut self, streams: impl Into<Option<u32>>) -> Self {
+        self.settings.http2 = streams.into();
         self
     }
 
@@ -246,168 +257,21 @@ impl Settings {
             tell(address, error);
         }
     }
-}
 
-/// The listener and the tasks.
-struct Listening {
-    listener: TcpListener,
-    tasks: JoinSet<()>,
-    max_connections: usize,
-    shutdown: Pin<Box<dyn Future<Output = ()> + Send>>,
-    /// Until when nobody is accepted.
-    pause: Option<Instant>,
-    timer: Timer,
-}
-
-enum Next {
-    Shutdown,
-    Connection(TcpStream, SocketAddr),
-    Failure(io::Error),
-}
-
-/// How long nobody is accepted where that fails: out of descriptors or of memory, which ends when others end.
-const PAUSE: Duration = Duration::from_millis(100);
-
-impl Listening {
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
-        if self.shutdown.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Next::Shutdown);
+    /// As the server uses them.
+    fn ready(self) -> Self {
+        #[cfg(all(feature = "h2", feature = "tls"))]
+        if self.http2.is_some() {
+            return Self { tls: self.tls.map(ServerTls::with_http2), ..self };
         }
-        // Tasks that have ended make room. (What they panicked with is the panic hook's to tell.)
-        while let Poll::Ready(Some(_)) = self.tasks.poll_join_next(cx) {}
-        if self.tasks.len() >= self.max_connections {
-            return Poll::Pending;
-        }
-        if let Some(until) = self.pause {
-            std::task::ready!(self.timer.poll_at(until, cx));
-            self.pause = None;
-        }
-        match std::task::ready!(self.listener.poll_accept(cx)) {
-            Ok((tcp, address)) => Poll::Ready(Next::Connection(tcp, address)),
-            Err(error) => {
-                // One that has left already is no reason to wait.
-                if error.kind() != io::ErrorKind::ConnectionAborted {
-                    self.pause = Some(Instant::now() + PAUSE);
-                }
-                Poll::Ready(Next::Failure(error))
-            }
-        }
-    }
-}
-
-/// What all connections share.
-struct Server<H> {
-    settings: Settings,
-    handler: H,
-    /// The connections whose handshake is done.
-    open: Mutex<HashMap<u64, Handle>>,
-    stopping: watch::Receiver<bool>,
-}
-
-impl<H, F> Server<H>
-where
-    H: Fn(WebSocket<Transport>, Client) -> F + Send + Sync + 'static,
-    F: Future<Output = Result<(), Error>> + Send + 'static,
-{
-    /// The life of a connection. Not an `async fn`, which would keep its arguments to its end.
-    fn run(self: Arc<Self>, number: u64, tcp: TcpStream, address: SocketAddr) -> impl Future<Output = ()> + Send {
-        // Boxed, so that a connection is not as large as its handshake.
-        let shaking = Box::pin(Arc::clone(&self).shake_hands(tcp, address));
-        async move {
-            // A value that is taken apart, or awaited, keeps its place beside those of its parts while its block lasts:
-            // hence the block, and the pin.
-            let (_guard, handling) = {
-                let begun =
-                    shaking.await.map(|shaken| shaken.map(|(socket, client)| self.begin(number, socket, client)));
-                match begun {
-                    Some(Ok(begun)) => begun,
-                    Some(Err(error)) => return self.settings.tell(Some(address), &error),
-                    // Nobody's fault, so nobody is told.
-                    None => return debug!("{address}: in its handshake when the server stopped"),
-                }
-            };
-            match pin!(handling).await {
-                // It sent on, and the server stopped: nobody's fault.
-                Ok(()) | Err(Error::Closing) => {}
-                Err(error) => self.settings.tell(Some(address), &error),
-            }
-        }
+        self
     }
 
-    fn begin(&self, number: u64, socket: WebSocket<Transport>, client: Client) -> (impl Drop + use<'_, H, F>, F) {
-        (self.enter(number, &socket.handle()), (self.handler)(socket, client))
-    }
-
-    /// Notes that a connection is open, until the guard is dropped.
-    fn enter(&self, number: u64, handle: &Handle) -> impl Drop + use<'_, H, F> {
-        self.open().insert(number, handle.clone());
-        if *self.stopping.borrow() {
-            going_away(handle);
-        }
-        Guard { server: self, number }
-    }
-
-    /// The handshakes, of TLS and of the WebSocket, in their time; `None` once the server stops.
-    async fn shake_hands(
-        self: Arc<Self>,
-        tcp: TcpStream,
-        address: SocketAddr,
-    ) -> Option<Result<(WebSocket<Transport>, Client), Error>> {
-        let settings = &self.settings;
-        let mut shaken = pin!(async {
-            let deadline = settings.accept.deadline();
-            tcp.set_nodelay(settings.nodelay)?;
-            let transport = deadline.hold(settings.secure(tcp)).await?;
-            let decide = async |request: &Request| match &settings.decide {
-                Some(decide) => decide(address, request.clone()).await,
-                None => Decision::accept(),
-            };
-            let (socket, handshake) = settings.accept.shake_hands(transport, decide, deadline).await?;
-            Ok((socket, Client { address, request: handshake.into_request() }))
-        });
-        let mut stopping = self.stopping.clone();
-        let mut stopped = pin!(stopping.wait_for(|stopping| *stopping));
-        poll_fn(|cx| match shaken.as_mut().poll(cx) {
-            Poll::Ready(shaken) => Poll::Ready(Some(shaken)),
-            Poll::Pending => stopped.as_mut().poll(cx).map(|_| None),
-        })
-        .await
-    }
-}
-
-impl Settings {
     async fn secure(&self, tcp: TcpStream) -> Result<Transport, Error> {
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
             return Ok(Transport::Tls(Box::new(tls.accept(tcp).await?)));
         }
         Ok(Transport::Tcp(tcp))
-    }
-}
-
-impl<H> Server<H> {
-    fn open(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Handle>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn close_all(&self) {
-        self.open().values().for_each(going_away);
-    }
-}
-
-/// "1001 indicates that an endpoint is 'going away', such as a server going down" (RFC 6455 §7.4.1).
-fn going_away(handle: &Handle) {
-    handle.close(CloseCode::GOING_AWAY, "the server stops");
-}
-
-/// Takes a connection from the list, also where its handler panics or is dropped.
-struct Guard<'a, H> {
-    server: &'a Server<H>,
-    number: u64,
-}
-
-impl<H> Drop for Guard<'_, H> {
-    fn drop(&mut self) {
-        self.server.open().remove(&self.number);
     }
 }

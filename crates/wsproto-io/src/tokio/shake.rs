@@ -14,7 +14,7 @@ use crate::lend::{self, MIN_READ};
 
 /// Until when a handshake has to be done. `None`: a time so far away that the clock does not have it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Deadline(Option<Instant>);
+pub(crate) struct Deadline(Option<Instant>);
 
 impl Deadline {
     pub(super) fn after(time: Duration) -> Self {
@@ -22,7 +22,7 @@ impl Deadline {
     }
 
     /// Does the work, if it is done in time. (What is ready counts as done in time.)
-    pub(super) async fn hold<T, E: Into<Error>>(self, work: impl Future<Output = Result<T, E>>) -> Result<T, Error> {
+    pub(crate) async fn hold<T, E: Into<Error>>(self, work: impl Future<Output = Result<T, E>>) -> Result<T, Error> {
         let done = match self.0 {
             Some(at) => timeout_at(at, work).await.map_err(|_| Error::Timeout(Timeout::Handshake))?,
             None => work.await,
@@ -33,7 +33,7 @@ impl Deadline {
 
 /// One read into a buffer that the thread lends: who waits holds none. Gives what `take` makes of what was read, which is
 /// empty at the end.
-pub(super) async fn read<S: AsyncRead + Unpin, R>(stream: &mut S, mut take: impl FnMut(&[u8]) -> R) -> io::Result<R> {
+pub(crate) async fn read<S: AsyncRead + Unpin, R>(stream: &mut S, mut take: impl FnMut(&[u8]) -> R) -> io::Result<R> {
     poll_fn(|cx| {
         let mut buffer = lend::read_buffer(MIN_READ);
         let mut space = ReadBuf::new(&mut buffer);

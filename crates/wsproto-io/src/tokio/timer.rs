@@ -7,7 +7,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// Made when it is first needed, and set to the earliest of what is waited for.
 #[derive(Debug, Default)]
-pub(super) struct Timer {
+pub(crate) struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
@@ -16,7 +16,7 @@ impl Timer {
     ///
     /// A timer that is set to an earlier time stays there and is set anew when that comes: most deadlines move on before
     /// they pass, and to set a timer costs more than to be woken once for nothing.
-    pub(super) fn poll_at(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_at(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(at)));
         loop {
             if sleep.deadline() > at || sleep.is_elapsed() {

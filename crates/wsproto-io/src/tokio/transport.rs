@@ -1,4 +1,4 @@
-//! TCP, or TLS over it.
+//! TCP, TLS over it, or a stream of HTTP/2.
 
 use std::io;
 use std::pin::Pin;
@@ -10,7 +10,8 @@ use tokio::net::TcpStream;
 #[cfg(feature = "tls")]
 use crate::tls::TlsStream;
 
-/// What [`connect`](crate::connect) and [`serve`](crate::serve) put under a WebSocket: TCP, or TLS over it.
+/// What [`connect`](crate::connect) and [`serve`](crate::serve) put under a WebSocket: TCP, TLS over it, or a stream of
+/// HTTP/2 over either.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Transport {
@@ -19,17 +20,31 @@ pub enum Transport {
     /// `wss`.
     #[cfg(feature = "tls")]
     Tls(Box<TlsStream<TcpStream>>),
+    /// One of the streams of a connection that is shared.
+    #[cfg(feature = "h2")]
+    Http2(Box<crate::http2::Http2Stream>),
 }
 
 impl Transport {
-    /// The TCP socket, for its addresses and options.
+    /// The TCP socket, for its addresses and options. `None` where it is shared with others, over HTTP/2.
     #[must_use]
-    pub fn tcp(&self) -> &TcpStream {
+    pub fn tcp(&self) -> Option<&TcpStream> {
         match self {
-            Self::Tcp(tcp) => tcp,
+            Self::Tcp(tcp) => Some(tcp),
             #[cfg(feature = "tls")]
-            Self::Tls(tls) => tls.stream(),
+            Self::Tls(tls) => Some(tls.stream()),
+            #[cfg(feature = "h2")]
+            Self::Http2(_) => None,
         }
+    }
+
+    /// Whether TLS agreed on HTTP/2 (ALPN).
+    #[cfg(feature = "h2")]
+    pub(crate) fn agreed_on_http2(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.tls().is_some_and(|tls| tls.alpn_protocol() == Some(crate::http2::ALPN));
+        #[cfg(not(feature = "tls"))]
+        false
     }
 
     /// The TLS connection, if it is one: what was agreed on, and the peer's certificates.
@@ -38,6 +53,8 @@ impl Transport {
     pub fn tls(&self) -> Option<&crate::tls::rustls::CommonState> {
         match self {
             Self::Tcp(_) => None,
+            #[cfg(feature = "h2")]
+            Self::Http2(_) => None,
             Self::Tls(tls) => Some(tls.connection()),
         }
     }
@@ -50,6 +67,8 @@ macro_rules! delegate {
             Transport::Tcp(tcp) => Pin::new(tcp).$method($($argument),*),
             #[cfg(feature = "tls")]
             Transport::Tls(tls) => Pin::new(tls).$method($($argument),*),
+            #[cfg(feature = "h2")]
+            Transport::Http2(stream) => Pin::new(stream).$method($($argument),*),
         }
     };
 }

@@ -102,6 +102,13 @@ impl<S> WebSocket<S> {
         Self { inner: Box::new(Inner { incoming, io, tasks: None, agreed: None }) }
     }
 
+    /// The transport is one stream of several.
+    #[cfg(feature = "h2")]
+    pub(crate) fn multiplexed(mut self) -> Self {
+        self.inner.io.multiplexed = true;
+        self
+    }
+
     pub(super) fn agreed_on(&mut self, subprotocol: Option<String>, extensions: &[Params]) {
         if subprotocol.is_some() || !extensions.is_empty() {
             let names: Vec<_> = extensions.iter().map(ToString::to_string).collect();

@@ -98,8 +98,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
     /// After the last event: writes the last that there is to say, and ends the transport so that it arrives.
     pub(in super::super) fn poll_end(&mut self, incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<()> {
         let closing = self.begin_closing();
-        // A failed connection need not wait for the peer, whichever end it is (RFC 6455 §7.1.7).
-        let waits = self.role == Role::Client && incoming.error().is_none();
+        // A failed connection need not wait for the peer, whichever end it is (RFC 6455 §7.1.7). A stream has two ends, and
+        // neither waits for the other's.
+        let waits = self.role == Role::Client && incoming.error().is_none() && !self.multiplexed;
+        // Of a stream END_STREAM is the end in order, behind both Closes; any other end is RST_STREAM.
+        let ends = !waits && (!self.multiplexed || self.was_closed());
         loop {
             match self.ending {
                 Ending::Open => self.ending = Ending::Writing,
@@ -108,7 +111,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
                     if self.broken.is_none() && !self.outgoing.is_settled() {
                         said = Poll::Pending; // the other half is in the middle of a frame, and our Close behind it
                     }
-                    if said.is_ready() && !waits {
+                    if said.is_ready() && ends {
                         // "a server [...] SHOULD initiate a TCP Close immediately" (RFC 6455 §7.1.1).
                         said = Pin::new(&mut self.stream).poll_shutdown(cx).map(|_| ());
                     }
@@ -132,6 +135,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
                 Ending::Over => return Poll::Ready(()),
             }
         }
+    }
+
+    /// Whether the peer's Close has come.
+    fn was_closed(&self) -> bool {
+        self.end.as_deref().is_some_and(|end| end.error.is_none() && end.closed.code != 1006)
     }
 
     /// For a writer whose reader reads: waits until that has seen the end.
@@ -172,7 +180,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
         self.outgoing.discard();
         self.handle.queued(0);
         self.ending = Ending::Over;
-        let mut cx = Context::from_waker(std::task::Waker::noop());
-        let _ = Pin::new(&mut self.stream).poll_shutdown(&mut cx);
+        if !self.multiplexed || self.was_closed() {
+            let mut cx = Context::from_waker(std::task::Waker::noop());
+            let _ = Pin::new(&mut self.stream).poll_shutdown(&mut cx);
+        }
     }
 }

@@ -6,7 +6,7 @@ use alloc::string::String;
 use super::head::{self, FirstLine, HeadLimits, HeadScan};
 use crate::handshake::error::{HeadError, RequestError};
 use crate::handshake::headers::Headers;
-use crate::handshake::request::{HttpVersion, RequestHead};
+use crate::handshake::request::{HttpVersion, RequestHead, is_path};
 use crate::handshake::server::ServerHandshake;
 
 /// Reads the head of one request from the caller's buffer.
@@ -102,6 +102,13 @@ pub struct PlainRequest {
 }
 
 impl PlainRequest {
+    /// One that came otherwise, by another version of HTTP. `None` where this is no path: path and query, beginning with
+    /// `/`, in visible ASCII.
+    #[must_use]
+    pub fn new(path: &str, headers: Headers) -> Option<Self> {
+        is_path(path).then(|| Self { path: path.into(), headers })
+    }
+
     /// The path, without the query: begins with `/`, in visible ASCII, not decoded.
     #[must_use]
     pub fn path(&self) -> &str {

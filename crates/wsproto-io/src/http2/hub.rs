@@ -1,0 +1,97 @@
+//! The turns of a connection.
+
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use super::inbox::Inbox;
+
+/// What whoever drives a connection of HTTP/2 shares with its streams.
+#[derive(Debug, Default)]
+pub(super) struct Hub(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// The streams for which something has arrived.
+    woken: Vec<Arc<Inbox>>,
+    /// Who drives the connection, while it waits.
+    driver: Option<Waker>,
+}
+
+impl Hub {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A stream has something that is to be taken.
+    pub(super) fn note(&self, inbox: Arc<Inbox>) {
+        let mut state = self.state();
+        state.woken.push(inbox);
+        let driver = state.driver.take();
+        drop(state);
+        driver.into_iter().for_each(Waker::wake);
+    }
+
+    /// One turn of the connection, by `poll`; then all that arrived in it is taken.
+    pub(super) fn poll<R>(&self, cx: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> Poll<R>) -> Poll<R> {
+        self.state().driver = None; // awake
+        let polled = poll(cx);
+        self.take();
+        if polled.is_pending() {
+            let mut state = self.state();
+            if state.woken.is_empty() {
+                state.driver = Some(cx.waker().clone());
+            } else {
+                cx.waker().wake_by_ref();
+            }
+        }
+        polled
+    }
+
+    /// Takes what has arrived.
+    fn take(&self) {
+        loop {
+            let woken = mem::take(&mut self.state().woken);
+            if woken.is_empty() {
+                return;
+            }
+            woken.iter().for_each(Inbox::take);
+        }
+    }
+}
+
+/// A connection, however it ends: its streams learn of it.
+#[derive(Debug)]
+pub(super) struct Driven<C> {
+    connection: Option<C>,
+    pub(super) hub: Arc<Hub>,
+}
+
+impl<C> Driven<C> {
+    pub(super) fn new(connection: C) -> Self {
+        Self { connection: Some(connection), hub: Arc::default() }
+    }
+
+    /// One turn, as [`Hub::poll`].
+    pub(super) fn poll<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut C, &mut Context<'_>) -> Poll<R>,
+    ) -> Poll<R> {
+        match &mut self.connection {
+            Some(connection) => self.hub.poll(cx, |cx| poll(connection, cx)),
+            None => Poll::Pending,
+        }
+    }
+
+    pub(super) fn get_mut(&mut self) -> Option<&mut C> {
+        self.connection.as_mut()
+    }
+}
+
+impl<C> Drop for Driven<C> {
+    fn drop(&mut self) {
+        drop(self.connection.take());
+        self.hub.take();
+    }
+}

@@ -1,0 +1,102 @@
+//! One stream as a transport.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::{RecvStream, SendStream};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::hub::Hub;
+use super::inbox::{Inbox, kind};
+
+/// One stream of a connection of HTTP/2, as the transport of a WebSocket (RFC 8441 §5).
+///
+/// Its flow is that of HTTP/2: who does not read stops the peer at a window of 64 KiB, and a peer that does not read stops who
+/// writes; neither stops the other streams. To shut it down is `END_STREAM`; to drop it before is `RST_STREAM` with CANCEL.
+pub struct Http2Stream {
+    inbox: Arc<Inbox>,
+    send: SendStream<Bytes>,
+    /// Whether `END_STREAM` was sent.
+    finished: bool,
+}
+
+impl Http2Stream {
+    pub(super) fn new(hub: &Arc<Hub>, recv: RecvStream, send: SendStream<Bytes>) -> Self {
+        Self::from_inbox(Inbox::new(hub, recv), send)
+    }
+
+    pub(super) const fn from_inbox(inbox: Arc<Inbox>, send: SendStream<Bytes>) -> Self {
+        Self { inbox, send, finished: false }
+    }
+
+    /// The number of the stream: odd, as a client began it (RFC 9113 §5.1.1).
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.send.stream_id().as_u32()
+    }
+}
+
+/// Most bytes that are handed to `h2` at a time. It cuts them into frames.
+const MOST: usize = 64 * 1024;
+
+impl AsyncRead for Http2Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, space: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let n = ready!(self.inbox.poll_read(space.initialize_unfilled(), cx))?;
+        space.advance(n);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Http2Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.finished {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        if bytes.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        let wanted = bytes.len().min(MOST);
+        self.send.reserve_capacity(wanted);
+        let mut room = self.send.capacity();
+        while room == 0 {
+            room = match ready!(self.send.poll_capacity(cx)) {
+                Some(room) => room.map_err(|error| kind(&error))?,
+                None => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+            };
+        }
+        let n = room.min(wanted);
+        let sent = self.send.send_data(Bytes::copy_from_slice(&bytes[..n]), false);
+        Poll::Ready(sent.map(|()| n).map_err(|error| kind(&error).into()))
+    }
+
+    /// What was written is the connection's, which writes it as soon as it can.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends `END_STREAM`, once.
+    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.finished {
+            self.finished = true;
+            // Where the peer has reset the stream, there is nothing to be ended.
+            let _ = self.send.send_data(Bytes::new(), true);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for Http2Stream {
+    fn drop(&mut self) {
+        self.inbox.leave(self.finished);
+    }
+}
+
+impl fmt::Debug for Http2Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Http2Stream").field("id", &self.id()).finish_non_exhaustive()
+    }
+}
