@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
@@ -53,22 +53,30 @@ where
     /// The life of a connection. Not an `async fn`, which would keep its arguments to its end.
     pub(super) fn run(self: Arc<Self>, tcp: TcpStream, address: SocketAddr) -> impl Future<Output = ()> + Send {
         // Boxed, so that a connection is not as large as its handshake.
-        let shaking = Box::pin(Arc::clone(&self).shake_hands(tcp, address));
+        let opening = Box::pin(Arc::clone(&self).open_one(tcp, address));
         async move {
             // A value that is taken apart, or awaited, keeps its place beside those of its parts while its block lasts:
             // hence the block, and the pin.
-            let (_guard, handling) = match shaking.await {
-                Some(Ok(Shaken::WebSocket(socket, client))) => self.begin(socket, client),
-                #[cfg(feature = "h2")]
-                Some(Ok(Shaken::Http2(io, deadline))) => {
-                    return Box::pin(Arc::clone(&self).run_http2(io, deadline, address)).await;
-                }
-                Some(Err(error)) => return self.settings.tell(Some(address), &error),
-                // Nobody's fault, so nobody is told.
-                None => return debug!("{address}: in its handshake when the server stopped"),
+            let (_guard, handling) = {
+                let begun = opening.await.map(|(socket, client)| self.begin(socket, client));
+                let Some(begun) = begun else { return };
+                begun
             };
             self.ended(address, pin!(handling).await);
         }
+    }
+
+    /// A connection up to its WebSocket. `None` where there is none, or there were all those of a connection of HTTP/2.
+    async fn open_one(self: Arc<Self>, tcp: TcpStream, address: SocketAddr) -> Option<(WebSocket<Transport>, Client)> {
+        match self.shake_hands(tcp, address).await {
+            Some(Ok(Shaken::WebSocket(socket, client))) => return Some((socket, client)),
+            #[cfg(feature = "h2")]
+            Some(Ok(Shaken::Http2(io, deadline))) => Box::pin(Arc::clone(&self).run_http2(io, deadline, address)).await,
+            Some(Err(error)) => self.settings.tell(Some(address), &error),
+            // Nobody's fault, so nobody is told.
+            None => debug!("{address}: in its handshake when the server stopped"),
+        }
+        None
     }
 
     /// The life of a connection of HTTP/2: each of its requests has a task of its own.
@@ -89,14 +97,17 @@ where
     #[cfg(feature = "h2")]
     async fn answer(self: Arc<Self>, asked: crate::http2::Asked, address: SocketAddr) {
         let (_guard, handling) = {
-            let shaking = Box::pin(async {
+            let mut shaking = Box::pin(async {
                 let decide = async |request: &Request| self.settings.judge(address, request).await;
                 let deadline = self.settings.accept.deadline();
                 let agreed = deadline.hold(asked.shake_hands(&self.settings.accept, decide)).await?;
                 Ok(self.known(address, agreed))
             });
-            match self.until_stopped(shaking).await {
-                Some(Ok((socket, client))) => self.begin(socket, client),
+            let shaken = self.until_stopped(shaking.as_mut()).await;
+            drop(shaking);
+            let begun = shaken.map(|shaken| shaken.map(|(socket, client)| self.begin(socket, client)));
+            match begun {
+                Some(Ok(begun)) => begun,
                 Some(Err(error)) => return self.settings.tell(Some(address), &error),
                 None => return debug!("{address}: in its handshake when the server stopped"),
             }
@@ -119,9 +130,9 @@ where
     }
 
     /// The handshakes, of TLS and of the WebSocket, in their time; `None` once the server stops.
-    async fn shake_hands(self: Arc<Self>, tcp: TcpStream, address: SocketAddr) -> Option<Result<Shaken, Error>> {
+    async fn shake_hands(&self, tcp: TcpStream, address: SocketAddr) -> Option<Result<Shaken, Error>> {
         let settings = &self.settings;
-        let shaken = async {
+        let shaken = pin!(async {
             let deadline = settings.accept.deadline();
             tcp.set_nodelay(settings.nodelay)?;
             let transport = deadline.hold(settings.secure(tcp)).await?;
@@ -139,7 +150,7 @@ where
             let agreed = settings.accept.shake_hands(transport, first, decide, deadline).await?;
             let (socket, client) = self.known(address, agreed);
             Ok(Shaken::WebSocket(socket, client))
-        };
+        });
         self.until_stopped(shaken).await
     }
 
@@ -152,8 +163,7 @@ where
     }
 
     /// `None` once the server stops.
-    async fn until_stopped<R>(&self, work: impl Future<Output = R>) -> Option<R> {
-        let mut work = pin!(work);
+    async fn until_stopped<R>(&self, mut work: Pin<&mut impl Future<Output = R>>) -> Option<R> {
         let mut stopping = self.stopping.clone();
         let mut stopped = pin!(stopping.wait_for(|stopping| *stopping));
         poll_fn(|cx| match work.as_mut().poll(cx) {
