@@ -101,8 +101,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
         // A failed connection need not wait for the peer, whichever end it is (RFC 6455 §7.1.7). A stream has two ends, and
         // neither waits for the other's.
         let waits = self.role == Role::Client && incoming.error().is_none() && !self.multiplexed;
-        // Of a stream END_STREAM is the end in order, behind both Closes; any other end is RST_STREAM.
-        let ends = !waits && (!self.multiplexed || self.was_closed());
+        let ends = !waits && self.ends_in_order();
         loop {
             match self.ending {
                 Ending::Open => self.ending = Ending::Writing,
@@ -137,9 +136,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
         }
     }
 
-    /// Whether the peer's Close has come.
-    fn was_closed(&self) -> bool {
-        self.end.as_deref().is_some_and(|end| end.error.is_none() && end.closed.code != 1006)
+    /// Whether the transport is to end as one that has said all. Of a stream that is `END_STREAM`, behind both Closes or
+    /// behind that which tells the peer its fault; any other end of a stream is `RST_STREAM`. A socket has one end only.
+    fn ends_in_order(&self) -> bool {
+        !self.multiplexed || self.end.as_deref().is_some_and(|end| end.closed.code != 1006)
     }
 
     /// For a writer whose reader reads: waits until that has seen the end.
@@ -180,7 +180,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
         self.outgoing.discard();
         self.handle.queued(0);
         self.ending = Ending::Over;
-        if !self.multiplexed || self.was_closed() {
+        if self.ends_in_order() {
             let mut cx = Context::from_waker(std::task::Waker::noop());
             let _ = Pin::new(&mut self.stream).poll_shutdown(&mut cx);
         }
