@@ -23,6 +23,11 @@ use wsproto::handshake::HttpVersion;
 use wsproto::{CloseCode, CloseFrame, Connection, Event, Extensions, Input, Limits, Message as Frame};
 use wsproto_io::{AcceptOptions, ConnectOptions, Decision, Error, Http, Message, Page, ServeOptions, Timeout, connect};
 
+/// Both versions.
+fn options() -> ServeOptions {
+    ServeOptions::new().http2(100)
+}
+
 /// A connection by hand.
 struct ByHand {
     send: SendRequest<Bytes>,
@@ -134,7 +139,7 @@ impl Stream {
 
 #[tokio::test]
 async fn several_websockets_share_a_connection() {
-    let mut server = Server::start(ServeOptions::new(), |socket, client| async move {
+    let mut server = Server::start(options(), |socket, client| async move {
         assert_eq!((client.request.version(), client.request.path()), (HttpVersion::Http2, "/chat"));
         assert!(socket.stream().tcp().is_none());
         echo(socket, client).await
@@ -169,7 +174,7 @@ async fn several_websockets_share_a_connection() {
 
 #[tokio::test]
 async fn one_port_speaks_both_versions() {
-    let server = Server::start(ServeOptions::new(), |mut socket, client| async move {
+    let server = Server::start(options(), |mut socket, client| async move {
         let version = format!("{:?}", client.request.version());
         socket.send(&version).await?;
         socket.close(CloseCode::NORMAL, "").await
@@ -191,7 +196,7 @@ async fn one_port_speaks_both_versions() {
     soon(tokio::io::AsyncReadExt::read_to_string(&mut tcp, &mut answer)).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
     // And where it is not wanted, it is none.
-    let server = Server::echo(ServeOptions::new().http2(None)).await;
+    let server = Server::echo(options().http2(None)).await;
     let refused = soon(ConnectOptions::new().http_version(Http::Two).connect(server.url("/"))).await;
     assert!(refused.is_err());
     assert!(soon(connect(server.url("/"))).await.is_ok());
@@ -201,7 +206,7 @@ async fn one_port_speaks_both_versions() {
 #[tokio::test]
 async fn p06_other_requests_have_their_answers() {
     let accept = AcceptOptions::new().pages(|request| (request.path() == "/").then(|| Page::html("x".repeat(100_000))));
-    let options = ServeOptions::new().accept(accept).decide(async |_, request| {
+    let options = options().accept(accept).decide(async |_, request| {
         if request.path() == "/no" { Decision::reject(403).body("no\n") } else { Decision::accept() }
     });
     let server = Server::echo(options).await;
@@ -248,7 +253,7 @@ async fn p06_other_requests_have_their_answers() {
 /// `END_STREAM` comes behind both Closes, once and at once; and nothing behind it.
 #[tokio::test]
 async fn the_end_of_a_stream_is_end_stream_when_both_have_closed() {
-    let server = Server::echo(ServeOptions::new()).await;
+    let server = Server::echo(options()).await;
     let mut client = ByHand::to(&server).await;
     let mut stream = client.open().await;
     stream.write(CloseFrame::new(CloseCode::NORMAL, "bye")).await;
@@ -261,11 +266,7 @@ async fn the_end_of_a_stream_is_end_stream_when_both_have_closed() {
 
     // The server closes first: its END_STREAM waits for our Close.
     let server =
-        Server::start(
-            ServeOptions::new(),
-            |mut socket, _| async move { socket.close(CloseCode::GOING_AWAY, "").await },
-        )
-        .await;
+        Server::start(options(), |mut socket, _| async move { socket.close(CloseCode::GOING_AWAY, "").await }).await;
     let mut client = ByHand::to(&server).await;
     let mut stream = client.open().await;
     assert_eq!(stream.message().await, Err(1001));
@@ -278,7 +279,7 @@ async fn the_end_of_a_stream_is_end_stream_when_both_have_closed() {
 #[tokio::test]
 async fn p08_a_stream_that_breaks_leaves_the_others_alone() {
     let (tell, mut told) = mpsc::unbounded_channel();
-    let server = Server::start(ServeOptions::new(), move |mut socket, _| {
+    let server = Server::start(options(), move |mut socket, _| {
         let tell = tell.clone();
         async move {
             let result = loop {
@@ -308,20 +309,25 @@ async fn p08_a_stream_that_breaks_leaves_the_others_alone() {
         assert_eq!(sibling.message().await.unwrap(), b"on");
     }
     // A handler that drops its end resets the stream.
-    let server = Server::start(ServeOptions::new(), |_, _| async { Ok(()) }).await;
+    let server = Server::start(options(), |_, _| async { Ok(()) }).await;
     let mut client = ByHand::to(&server).await;
     let mut stream = client.open().await;
     let reset = stream.read().await.unwrap().unwrap_err();
     assert_eq!(reset.reason(), Some(Reason::CANCEL));
-    // The whole connection: every stream learns of it.
-    client.driver.abort();
+    // And a stream that ended without a Close.
+    let server = Server::echo(options()).await;
+    let mut client = ByHand::to(&server).await;
+    let mut stream = client.open().await;
+    stream.send.send_data(Bytes::new(), true).unwrap();
+    let reset = stream.read().await.unwrap().unwrap_err();
+    assert_eq!(reset.reason(), Some(Reason::CANCEL));
 }
 
 /// A peer that takes nothing holds up its sender at the window, and nobody else; nothing is lost.
 #[tokio::test]
 async fn p07_a_stream_that_nobody_reads_stops_its_sender_alone() {
     let (go_on, goes_on) = tokio::sync::watch::channel(false);
-    let server = Server::start(ServeOptions::new(), move |socket, client| {
+    let server = Server::start(options(), move |socket, client| {
         let mut goes_on = goes_on.clone();
         async move {
             if client.request.path() == "/stalled" {
@@ -368,7 +374,7 @@ async fn p07_many_small_frames_for_a_stalled_stream_end_nothing() {
     const COUNT: usize = 10_000;
     let (go_on, goes_on) = tokio::sync::watch::channel(false);
     // A window for few streams: so is the budget of `h2` for small frames.
-    let server = Server::start(ServeOptions::new().http2(21), move |socket, client| {
+    let server = Server::start(options().http2(21), move |socket, client| {
         let mut goes_on = goes_on.clone();
         async move {
             if client.request.headers().contains("stalled") {
@@ -414,7 +420,7 @@ async fn p07_many_small_frames_for_a_stalled_stream_end_nothing() {
 /// As a server that stops.
 #[tokio::test]
 async fn a_server_that_stops_closes_each_stream_with_1001() {
-    let mut server = Server::echo(ServeOptions::new()).await;
+    let mut server = Server::echo(options()).await;
     let connection = soon(ConnectOptions::new().http2(server.url("/"))).await.unwrap();
     let mut sockets = Vec::new();
     for _ in 0..5 {
@@ -433,7 +439,7 @@ async fn a_server_that_stops_closes_each_stream_with_1001() {
 #[tokio::test]
 async fn p08_the_end_of_a_connection_ends_all_its_streams() {
     let (tell, mut told) = mpsc::unbounded_channel();
-    let server = Server::start(ServeOptions::new(), move |mut socket, _| {
+    let server = Server::start(options(), move |mut socket, _| {
         let tell = tell.clone();
         async move {
             let code = socket.recv().await.unwrap_err().close_code();
@@ -456,7 +462,7 @@ async fn p08_the_end_of_a_connection_ends_all_its_streams() {
 /// Streams that are opened and reset, without end (CVE-2023-44487).
 #[tokio::test]
 async fn p01_streams_that_are_reset_at_once_end_the_connection_that_does_it() {
-    let mut server = Server::echo(ServeOptions::new()).await;
+    let mut server = Server::echo(options()).await;
     let mut client = ByHand::to(&server).await;
     let mut opened = 0;
     let ended = loop {
@@ -507,4 +513,57 @@ async fn a_server_that_sends_no_settings_is_a_timeout() {
     let options = ConnectOptions::new().http_version(Http::Two).handshake_timeout(A_WHILE);
     let result = soon(options.connect(&url)).await;
     assert!(matches!(result, Err(Error::Timeout(Timeout::Handshake))), "{result:?}");
+}
+
+/// What was on its way before the client's end is let through, up to a bound.
+#[tokio::test]
+async fn what_comes_behind_our_end_is_thrown_away_with_a_bound() {
+    let server = Server::echo(options()).await;
+    let mut client = ByHand::to(&server).await;
+    for (len, is_reset) in [(100_000, false), (2_000_000, true)] {
+        let mut stream = client.open().await;
+        stream.write(CloseFrame::new(CloseCode::NORMAL, "")).await;
+        assert_eq!(stream.message().await, Err(1000));
+        assert!(stream.read().await.is_none());
+        // (h2 takes all, and sends what the window lets through.)
+        stream.send.send_data(vec![7; len].into(), !is_reset).unwrap();
+        let reset = timeout(A_WHILE * 4, poll_fn(|cx| stream.send.poll_reset(cx))).await;
+        assert_eq!(matches!(reset, Ok(Ok(Reason::CANCEL))), is_reset, "{len}: {reset:?}");
+    }
+}
+
+/// Limits of the head are those of the options; and a page's host is that of the connection's authority.
+#[tokio::test]
+async fn heads_are_bounded_and_hosts_checked() {
+    let accept = AcceptOptions::new().hosts(["localhost"]).unwrap().pages(|_| Some(Page::text("here")));
+    let server = Server::echo(options().accept(accept)).await;
+    let mut client = ByHand::to(&server).await;
+    let with = |headers: usize, host: &str| {
+        let request = Request::builder().uri(format!("http://{host}/")).header("host", "localhost");
+        (0..headers).fold(request, |request, n| request.header(format!("x-{n}"), "1")).body(()).unwrap()
+    };
+    for (request, status) in [
+        (with(0, "localhost"), 200),
+        (with(0, "evil.example"), 421),
+        (with(60, "localhost"), 200),
+        (with(70, "localhost"), 431),
+    ] {
+        assert_eq!(client.ask(request, true).await.0.status(), status);
+    }
+    // Cookies that came apart are one.
+    let server = Server::start(options(), |mut socket, client| async move {
+        let cookie = client.request.headers().text("Cookie").unwrap().to_owned();
+        socket.send(&cookie).await?;
+        socket.close(CloseCode::NORMAL, "").await
+    })
+    .await;
+    let mut client = ByHand::to(&server).await;
+    let mut request = request("websocket");
+    for cookie in ["a=1", "b=2"] {
+        request.headers_mut().append("cookie", cookie.parse().unwrap());
+    }
+    let (response, send) = client.ask(request, false).await;
+    let core = Connection::client(Extensions::none(), Limits::none(), || [1, 2, 3, 4]);
+    let mut stream = Stream { send, recv: response.into_body(), core, echoed: Default::default() };
+    assert_eq!(stream.message().await.unwrap(), b"a=1; b=2");
 }

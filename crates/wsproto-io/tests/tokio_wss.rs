@@ -259,7 +259,7 @@ async fn http2_is_agreed_on_and_given_up_where_the_server_has_no_websockets_over
     use wsproto_io::{Http, Transport};
 
     let (options, client) = ours();
-    let server = Server::echo(options).await;
+    let server = Server::echo(options.http2(100)).await;
     let client = client.http_version(Http::PreferTwo);
     let mut socket = soon(client.connect(wss(&server))).await.unwrap();
     assert!(matches!(socket.stream(), Transport::Http2(_)));
@@ -269,7 +269,7 @@ async fn http2_is_agreed_on_and_given_up_where_the_server_has_no_websockets_over
 
     // It speaks HTTP/1.1 alone: the same connection serves.
     let (options, client) = ours();
-    let server = Server::echo(options.http2(None)).await;
+    let server = Server::echo(options).await;
     let client = client.http_version(Http::PreferTwo);
     let socket = soon(client.connect(wss(&server))).await.unwrap();
     assert!(matches!(socket.stream(), Transport::Tls(_)));

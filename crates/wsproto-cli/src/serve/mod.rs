@@ -71,6 +71,9 @@ pub(crate) struct Arguments {
 /// How long a client has to answer our Close.
 const CLOSE: Duration = Duration::from_secs(2);
 
+/// Most WebSockets of one connection of HTTP/2: "no smaller than 100" (RFC 9113 §6.5.2).
+const STREAMS: u32 = 100;
+
 /// How long the server waits for its connections when it stops.
 const STOP: Duration = Duration::from_secs(3);
 
@@ -94,6 +97,7 @@ async fn serve(arguments: &Arguments, accept: AcceptOptions, identity: Option<Id
     let options = ServeOptions::new()
         .accept(accept)
         .max_connections(arguments.max_connections.get())
+        .http2(STREAMS)
         .shutdown_timeout(STOP)
         .shutdown(async { drop(stopping.await) })
         .on_error(move |client, error| errors.error(client, error))

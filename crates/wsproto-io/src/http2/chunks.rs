@@ -22,6 +22,10 @@ impl Chunks {
         self.chunks.is_empty() && self.tail.is_empty()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.chunks.iter().map(Bytes::len).sum::<usize>() + self.tail.len()
+    }
+
     pub(super) fn push(&mut self, piece: Bytes) {
         if piece.is_empty() {
             return;

@@ -18,13 +18,13 @@ use super::heads;
 use super::hub::{Driven, Hub};
 use super::inbox::io_error;
 use super::stream::Http2Stream;
-use super::{HEADER_LIST, STREAM_WINDOW, STREAMS, connection_window};
+use super::{STREAM_WINDOW, STREAMS, connection_window};
 use crate::error::{Error, Rejected};
 use crate::target::{IntoTarget, Target};
 use crate::tokio::{ConnectOptions, Deadline, Transport, WebSocket};
 
-/// A connection of HTTP/2 to a server, on which several WebSockets can be opened (RFC 8441). Cheap to clone; it lasts as
-/// long as one of its clones or WebSockets.
+/// A connection of HTTP/2 to a server, on which several WebSockets can be opened (RFC 8441). Cheap to clone. It ends with the
+/// last of its clones and WebSockets, or when the server ends it, as servers do where it has no streams for a while.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), wsproto_io::Error> {
@@ -61,7 +61,7 @@ impl Http2Connection {
             .enable_push(false)
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(connection_window(STREAMS))
-            .max_header_list_size(HEADER_LIST)
+            .max_header_list_size(u32::try_from(options.connecting().common.head_limits.size).unwrap_or(u32::MAX))
             .max_send_buffer_size(STREAM_WINDOW as usize)
             // None before the server's settings: so they can be seen to arrive.
             .initial_max_send_streams(0);
@@ -85,7 +85,8 @@ impl Http2Connection {
 
     /// Opens a WebSocket for this path, with its query. The headers and the other options are those of the connection.
     ///
-    /// Waits where the server lets in no more streams at a time.
+    /// Waits where the server lets in no more streams at a time, up to the
+    /// [time for the handshake](ConnectOptions::handshake_timeout).
     ///
     /// # Errors
     ///

@@ -1,10 +1,15 @@
 //! The turns of a connection.
 
+use std::collections::VecDeque;
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::inbox::Inbox;
+use crate::tokio::Timer;
 
 /// What whoever drives a connection of HTTP/2 shares with its streams.
 #[derive(Debug, Default)]
@@ -14,9 +19,14 @@ pub(super) struct Hub(Mutex<State>);
 struct State {
     /// The streams for which something has arrived.
     woken: Vec<Arc<Inbox>>,
+    /// The streams that we have ended, with the time by which the peer has to, in this order.
+    left: VecDeque<(Instant, Weak<Inbox>)>,
     /// Who drives the connection, while it waits.
     driver: Option<Waker>,
 }
+
+/// How long the peer has to end a stream that we have ended.
+const LEFT: Duration = Duration::from_secs(10);
 
 impl Hub {
     fn state(&self) -> MutexGuard<'_, State> {
@@ -30,6 +40,24 @@ impl Hub {
         let driver = state.driver.take();
         drop(state);
         driver.into_iter().for_each(Waker::wake);
+    }
+
+    /// A stream that we have ended waits for the peer's end.
+    pub(super) fn leave(&self, inbox: Weak<Inbox>) {
+        let mut state = self.state();
+        state.left.push_back((Instant::now() + LEFT, inbox));
+        let driver = state.driver.take();
+        drop(state);
+        driver.into_iter().for_each(Waker::wake);
+    }
+
+    /// The next stream that is waited for, and until when.
+    fn next_left(&self) -> Option<(Instant, Weak<Inbox>)> {
+        let mut state = self.state();
+        while state.left.front().is_some_and(|(_, inbox)| inbox.strong_count() == 0) {
+            state.left.pop_front();
+        }
+        state.left.front().cloned()
     }
 
     /// One turn of the connection, by `poll`; then all that arrived in it is taken.
@@ -65,11 +93,12 @@ impl Hub {
 pub(super) struct Driven<C> {
     connection: Option<C>,
     pub(super) hub: Arc<Hub>,
+    timer: Timer,
 }
 
 impl<C> Driven<C> {
     pub(super) fn new(connection: C) -> Self {
-        Self { connection: Some(connection), hub: Arc::default() }
+        Self { connection: Some(connection), hub: Arc::default(), timer: Timer::default() }
     }
 
     /// One turn, as [`Hub::poll`].
@@ -78,6 +107,15 @@ impl<C> Driven<C> {
         cx: &mut Context<'_>,
         poll: impl FnOnce(&mut C, &mut Context<'_>) -> Poll<R>,
     ) -> Poll<R> {
+        while let Some((until, inbox)) = self.hub.next_left() {
+            if self.timer.poll_at(until, cx).is_pending() {
+                break;
+            }
+            self.hub.state().left.pop_front();
+            if let Some(inbox) = inbox.upgrade() {
+                inbox.give_up();
+            }
+        }
         match &mut self.connection {
             Some(connection) => self.hub.poll(cx, |cx| poll(connection, cx)),
             None => Poll::Pending,

@@ -5,7 +5,8 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
-use h2::{Reason, RecvStream};
+use bytes::Bytes;
+use h2::{Reason, RecvStream, SendStream};
 
 use super::chunks::Chunks;
 use super::hub::Hub;
@@ -27,9 +28,20 @@ struct State {
     chunks: Chunks,
     end: Option<End>,
     reader: Option<Waker>,
-    /// Whether nobody will read any more, and only the end is waited for.
-    left: bool,
+    /// When nobody reads any more, and only the peer's end is waited for.
+    left: Option<Left>,
 }
+
+/// A stream that we have ended, and nobody has.
+struct Left {
+    send: SendStream<Bytes>,
+    /// How much may still come.
+    bytes: usize,
+}
+
+/// How much is taken and thrown away of a stream that we have ended, until the peer ends it, too, in bytes. So it can: what
+/// it had on the way before its end needs the window.
+const LEFT_BYTES: usize = 256 * 1024;
 
 /// How the peer's direction ended.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +55,7 @@ enum End {
 impl Inbox {
     /// The inbox of this stream. What is there already is taken at once.
     pub(super) fn new(hub: &Arc<Hub>, recv: RecvStream) -> Arc<Self> {
-        let state = State { recv: Some(recv), chunks: Chunks::default(), end: None, reader: None, left: false };
+        let state = State { recv: Some(recv), chunks: Chunks::default(), end: None, reader: None, left: None };
         let inbox = Arc::new(Self { hub: Arc::downgrade(hub), state: Mutex::new(state) });
         inbox.take();
         inbox
@@ -61,15 +73,25 @@ impl Inbox {
         let State { recv: Some(recv), chunks, end, left, .. } = &mut *state else { return };
         while end.is_none() {
             match recv.poll_data(&mut cx) {
-                Poll::Ready(Some(Ok(piece))) if !*left => chunks.push(piece),
-                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(Some(Ok(piece))) => match left {
+                    None => chunks.push(piece),
+                    Some(left) => {
+                        let _ = recv.flow_control().release_capacity(piece.len());
+                        left.bytes = left.bytes.saturating_sub(piece.len());
+                        if left.bytes == 0 {
+                            break;
+                        }
+                    }
+                },
                 Poll::Ready(Some(Err(error))) => *end = Some(End::Failed(kind(&error))),
                 Poll::Ready(None) => *end = Some(End::Finished),
                 Poll::Pending => break,
             }
         }
-        if *left && end.is_some() {
-            state.recv = None;
+        let is_done = left.as_ref().is_some_and(|left| end.is_some() || left.bytes == 0);
+        if is_done {
+            drop(state);
+            return self.give_up();
         }
         let reader = state.reader.take();
         drop(state);
@@ -97,18 +119,35 @@ impl Inbox {
         }
     }
 
-    /// Nobody reads any more. `finished`: whether our direction has ended in order. Then the peer's is waited for without
-    /// anybody: a `RST_STREAM` behind our `END_STREAM` would be an error to it. If not, `RST_STREAM` tells the peer.
-    pub(super) fn leave(&self, finished: bool) {
+    /// Nobody reads any more, and our direction has ended in order: `send` has sent `END_STREAM`. The peer's end is waited for
+    /// without anybody, for a time: a `RST_STREAM` right behind our `END_STREAM` would be an error to it.
+    pub(super) fn leave(self: &Arc<Self>, send: SendStream<Bytes>) {
         let mut state = self.state();
-        state.left = true;
+        let waiting = state.chunks.len();
+        if let Some(recv) = &mut state.recv {
+            let _ = recv.flow_control().release_capacity(waiting);
+        }
         state.chunks = Chunks::default();
         state.reader = None;
-        if !finished || state.end.is_some() {
-            let recv = state.recv.take();
-            drop(state);
-            drop(recv);
+        state.left = Some(Left { send, bytes: LEFT_BYTES });
+        let has_ended = state.end.is_some();
+        drop(state);
+        match self.hub.upgrade() {
+            Some(hub) if !has_ended => hub.leave(Arc::downgrade(self)),
+            _ => self.give_up(),
         }
+    }
+
+    /// The stream is over. Where an end of it is missing, `RST_STREAM` tells the peer.
+    pub(super) fn give_up(&self) {
+        let mut state = self.state();
+        let (recv, left, has_ended) = (state.recv.take(), state.left.take(), state.end.is_some());
+        state.chunks = Chunks::default();
+        drop(state);
+        if let Some(Left { mut send, .. }) = left.filter(|_| !has_ended) {
+            send.send_reset(Reason::CANCEL);
+        }
+        drop(recv);
     }
 }
 

@@ -38,10 +38,6 @@ pub(crate) const STREAM_WINDOW: u32 = 64 * 1024;
 /// than 100" (RFC 9113 §6.5.2).
 pub(crate) const STREAMS: u32 = 100;
 
-/// Most bytes of a list of headers, names, values and 32 for each (RFC 9113 §6.5.2); as for HTTP/1.1. Without it a few bytes
-/// would unpack to 16 MiB.
-pub(crate) const HEADER_LIST: u32 = 16 * 1024;
-
 /// The window of the whole connection: streams that nobody reads cannot take it from the others.
 pub(crate) const fn connection_window(streams: u32) -> u32 {
     /// "A sender MUST NOT allow a flow-control window to exceed 2^31-1 octets" (RFC 9113 §6.9.1).

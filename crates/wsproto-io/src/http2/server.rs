@@ -10,20 +10,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server::{Connection, SendResponse};
-use h2::{Reason, RecvStream};
+use h2::{Reason, RecvStream, SendStream};
 use http::{Method, Request as HttpRequest};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use wsproto::handshake::http1::PlainRequest;
-use wsproto::handshake::{HttpVersion, Request, RequestError, ResponseHead, ServerHandshake};
+use wsproto::handshake::{HeadError, Headers, HttpVersion, Request, RequestError, ResponseHead, ServerHandshake};
 
 use super::heads;
 use super::hub::{Driven, Hub};
 use super::inbox::{Inbox, io_error};
 use super::stream::Http2Stream;
-use super::{HEADER_LIST, STREAM_WINDOW, connection_window};
+use super::{STREAM_WINDOW, connection_window};
 use crate::accepting::Refusal;
 use crate::decision::Decision;
 use crate::error::Error;
@@ -32,11 +32,15 @@ use crate::tokio::{AcceptOptions, Deadline, Timer, Transport, WebSocket};
 /// How long a connection without streams is kept.
 const IDLE: Duration = Duration::from_secs(60);
 
+/// How long it then has to end in order (GOAWAY, which the client has to answer).
+const GRACE: Duration = Duration::from_secs(2);
+
 /// Drives a connection until it ends: gives each request to `answer`, whose future runs in a task of its own, and waits for
 /// those in the end. When `stopping` is true, no more requests are let in (GOAWAY), and it ends with the last stream.
 pub(crate) async fn run<T, F>(
     io: T,
     streams: u32,
+    head_limit: usize,
     deadline: Deadline,
     mut stopping: watch::Receiver<bool>,
     answer: impl Fn(Asked) -> F,
@@ -51,21 +55,22 @@ where
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(connection_window(streams))
         .max_concurrent_streams(streams)
-        .max_header_list_size(HEADER_LIST)
+        .max_header_list_size(u32::try_from(head_limit).unwrap_or(u32::MAX))
         .max_send_buffer_size(STREAM_WINDOW as usize);
     let handshake = async { builder.handshake::<_, Bytes>(io).await.map_err(io_error) };
     let mut serving = Serving {
         driven: Driven::new(deadline.hold(handshake).await?),
         tasks: JoinSet::new(),
         streams: streams as usize,
+        stops: false,
         idle: None,
         timer: Timer::default(),
     };
     let mut stopped = pin!(stopping.wait_for(|stopping| *stopping));
-    let mut stops = false;
+    let mut told = false;
     let ended = poll_fn(|cx| {
-        if !stops && stopped.as_mut().poll(cx).is_ready() {
-            stops = true;
+        if !told && stopped.as_mut().poll(cx).is_ready() {
+            told = true;
             serving.stop();
         }
         serving.poll(cx, &answer)
@@ -82,6 +87,8 @@ struct Serving<T> {
     driven: Driven<Connection<T, Bytes>>,
     tasks: JoinSet<()>,
     streams: usize,
+    /// Whether no more requests are let in.
+    stops: bool,
     /// Since when it has no streams.
     idle: Option<Instant>,
     timer: Timer,
@@ -89,6 +96,7 @@ struct Serving<T> {
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Serving<T> {
     fn stop(&mut self) {
+        (self.stops, self.idle) = (true, None);
         if let Some(connection) = self.driven.get_mut() {
             connection.graceful_shutdown();
         }
@@ -111,8 +119,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Serving<T> {
                 }
                 Poll::Pending => {
                     let since = *self.idle.get_or_insert_with(Instant::now);
-                    ready!(self.timer.poll_at(since + IDLE, cx));
-                    self.idle = None;
+                    ready!(self.timer.poll_at(since + if self.stops { GRACE } else { IDLE }, cx));
+                    if self.stops {
+                        return Poll::Ready(Ok(())); // whatever the client still owes
+                    }
                     self.stop();
                 }
             }
@@ -141,12 +151,14 @@ pub(crate) struct Asked {
     /// What the client sends behind it. `None` when it was answered.
     inbox: Option<Arc<Inbox>>,
     respond: SendResponse<Bytes>,
+    /// An answer that was sent whole.
+    answered: Option<SendStream<Bytes>>,
 }
 
 impl Asked {
     fn new(hub: &Arc<Hub>, request: HttpRequest<RecvStream>, respond: SendResponse<Bytes>) -> Self {
         let (head, recv) = request.into_parts();
-        Self { request: HttpRequest::from_parts(head, ()), inbox: Some(Inbox::new(hub, recv)), respond }
+        Self { request: HttpRequest::from_parts(head, ()), inbox: Some(Inbox::new(hub, recv)), respond, answered: None }
     }
 
     /// The server's side of the handshake (RFC 8441 §5).
@@ -176,6 +188,9 @@ impl Asked {
         let Ok(head) = heads::request_head(&self.request) else {
             return Err(refuse(RequestError::NotWebSocket, None).into());
         };
+        if self.request.headers().len() > accepting.common.head_limits.headers {
+            return Err(refuse(RequestError::Head(HeadError::TooManyHeaders), None).into());
+        }
         let plain = self.plain();
         let handshake = match ServerHandshake::new(head) {
             Ok(handshake) => handshake,
@@ -202,7 +217,10 @@ impl Asked {
             return None;
         }
         let mut headers = heads::headers(self.request.headers()).ok()?;
-        if let Some(authority) = uri.authority().filter(|_| !headers.contains("Host")) {
+        if let Some(authority) = uri.authority() {
+            // It "MUST NOT" differ from `Host` (RFC 9113 §8.3.1), which stands for it here.
+            headers =
+                Headers::from_fields(headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("host"))).ok()?;
             headers.push("host", authority.as_str()).ok()?;
         }
         PlainRequest::new(uri.path_and_query()?.as_str(), headers)
@@ -227,6 +245,7 @@ impl Asked {
             let piece = rest.split_to(room?.min(rest.len()));
             send.send_data(piece, rest.is_empty())?;
         }
+        self.answered = Some(send);
         Ok(())
     }
 }
@@ -234,7 +253,82 @@ impl Asked {
 impl Drop for Asked {
     fn drop(&mut self) {
         if let Some(inbox) = self.inbox.take() {
-            inbox.leave(false);
+            match self.answered.take() {
+                Some(send) => inbox.leave(send),
+                None => inbox.give_up(),
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use h2::ext::Protocol;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+    use tokio::task::JoinHandle;
+    use tokio::time::timeout;
+    use wsproto::{CloseCode, CloseFrame, Connection as Core, Extensions, Limits};
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A server that echoes, in memory, so that the clock stands still while anything moves.
+    fn serve() -> (DuplexStream, watch::Sender<bool>, JoinHandle<Result<(), Error>>) {
+        let (near, far) = duplex(100_000);
+        let (stop, stopping) = watch::channel(false);
+        let answer = |asked: Asked| async move {
+            let options = AcceptOptions::new().ping_interval(None);
+            let (mut socket, _) = asked.shake_hands(&options, async |_| Decision::accept()).await.unwrap();
+            while let Ok(Some(message)) = socket.recv().await {
+                socket.feed(message).await.unwrap();
+            }
+        };
+        let deadline = AcceptOptions::new().deadline();
+        (near, stop, tokio::spawn(async move { run(far, 100, 16 * 1024, deadline, stopping, answer).await }))
+    }
+
+    /// The preface, and empty settings.
+    const BEGINNING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+    /// A client that says no more than it must, and answers nothing, keeps no place for ever.
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_without_streams_ends() {
+        let (mut client, _stop, serving) = serve();
+        client.write_all(BEGINNING).await.unwrap();
+        let begun = Instant::now();
+        timeout(1000 * SECOND, serving).await.expect("it waits for ever").unwrap().unwrap();
+        assert_eq!(begun.elapsed(), IDLE + GRACE);
+        // And where the server stops, it is not waited for long.
+        let (mut client, stop, serving) = serve();
+        client.write_all(BEGINNING).await.unwrap();
+        client.read_exact(&mut [0; 9]).await.unwrap();
+        let begun = Instant::now();
+        stop.send_replace(true);
+        timeout(1000 * SECOND, serving).await.expect("it waits for ever").unwrap().unwrap();
+        assert_eq!(begun.elapsed(), GRACE);
+    }
+
+    /// A client that never ends its direction: our `END_STREAM` is not followed by a reset at once, but in the end it is.
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_we_have_ended_is_not_waited_for_for_ever() {
+        let (client, _stop, _serving) = serve();
+        let (send, connection) = h2::client::handshake(client).await.unwrap();
+        tokio::spawn(connection);
+        let mut send: h2::client::SendRequest<Bytes> = send.ready().await.unwrap();
+        tokio::time::sleep(SECOND).await; // its settings are there
+        let request = HttpRequest::builder().method(Method::CONNECT).uri("http://a/");
+        let request = request.extension(Protocol::from_static("websocket")).header("sec-websocket-version", "13");
+        let (response, mut stream) = send.send_request(request.body(()).unwrap(), false).unwrap();
+        let mut body = response.await.unwrap().into_body();
+        let mut close = Vec::new();
+        let mut core = Core::client(Extensions::none(), Limits::none(), || [1, 2, 3, 4]);
+        core.send(CloseFrame::new(CloseCode::NORMAL, ""), &mut close).unwrap();
+        stream.send_data(close.into(), false).unwrap();
+        while body.data().await.is_some() {}
+        let begun = Instant::now();
+        let reset = timeout(1000 * SECOND, poll_fn(|cx| stream.poll_reset(cx))).await.expect("it waits for ever");
+        assert_eq!((reset.unwrap(), begun.elapsed().as_secs()), (Reason::CANCEL, 10));
     }
 }

@@ -19,7 +19,8 @@ use super::inbox::{Inbox, kind};
 /// writes; neither stops the other streams. To shut it down is `END_STREAM`; to drop it before is `RST_STREAM` with CANCEL.
 pub struct Http2Stream {
     inbox: Arc<Inbox>,
-    send: SendStream<Bytes>,
+    /// `None` only while it is dropped.
+    send: Option<SendStream<Bytes>>,
     /// Whether `END_STREAM` was sent.
     finished: bool,
 }
@@ -30,13 +31,13 @@ impl Http2Stream {
     }
 
     pub(super) const fn from_inbox(inbox: Arc<Inbox>, send: SendStream<Bytes>) -> Self {
-        Self { inbox, send, finished: false }
+        Self { inbox, send: Some(send), finished: false }
     }
 
     /// The number of the stream: odd, as a client began it (RFC 9113 §5.1.1).
     #[must_use]
     pub fn id(&self) -> u32 {
-        self.send.stream_id().as_u32()
+        self.send.as_ref().map_or(0, |send| send.stream_id().as_u32())
     }
 }
 
@@ -59,17 +60,18 @@ impl AsyncWrite for Http2Stream {
         if bytes.is_empty() {
             return Poll::Ready(Ok(0));
         }
+        let Some(send) = &mut self.send else { return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())) };
         let wanted = bytes.len().min(MOST);
-        self.send.reserve_capacity(wanted);
-        let mut room = self.send.capacity();
+        send.reserve_capacity(wanted);
+        let mut room = send.capacity();
         while room == 0 {
-            room = match ready!(self.send.poll_capacity(cx)) {
+            room = match ready!(send.poll_capacity(cx)) {
                 Some(room) => room.map_err(|error| kind(&error))?,
                 None => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
             };
         }
         let n = room.min(wanted);
-        let sent = self.send.send_data(Bytes::copy_from_slice(&bytes[..n]), false);
+        let sent = send.send_data(Bytes::copy_from_slice(&bytes[..n]), false);
         Poll::Ready(sent.map(|()| n).map_err(|error| kind(&error).into()))
     }
 
@@ -80,10 +82,10 @@ impl AsyncWrite for Http2Stream {
 
     /// Sends `END_STREAM`, once.
     fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.finished {
-            self.finished = true;
+        let finished = std::mem::replace(&mut self.finished, true);
+        if let Some(send) = self.send.as_mut().filter(|_| !finished) {
             // Where the peer has reset the stream, there is nothing to be ended.
-            let _ = self.send.send_data(Bytes::new(), true);
+            let _ = send.send_data(Bytes::new(), true);
         }
         Poll::Ready(Ok(()))
     }
@@ -91,7 +93,10 @@ impl AsyncWrite for Http2Stream {
 
 impl Drop for Http2Stream {
     fn drop(&mut self) {
-        self.inbox.leave(self.finished);
+        match self.send.take() {
+            Some(send) if self.finished => self.inbox.leave(send),
+            _ => self.inbox.give_up(),
+        }
     }
 }
 

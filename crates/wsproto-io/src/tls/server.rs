@@ -13,7 +13,11 @@ use crate::error::Error;
 
 /// The certificate and the key by which a server shows who it is. Cheap to clone.
 #[derive(Clone)]
-pub struct ServerTls(Arc<ServerConfig>);
+pub struct ServerTls {
+    config: Arc<ServerConfig>,
+    /// Whether it is one of a user's, to be taken as it is.
+    is_given: bool,
+}
 
 impl ServerTls {
     /// A certificate, followed by those between it and its authority, and its key, all in PEM. The key may be PKCS #8,
@@ -34,7 +38,7 @@ impl ServerTls {
             error => TlsError::Key(BadPem::content(error)),
         })?;
         config.alpn_protocols = vec![HTTP1.to_vec()];
-        Ok(Self(Arc::new(config)))
+        Ok(Self { config: Arc::new(config), is_given: false })
     }
 
     /// As [`from_pem`](Self::from_pem), from two files, which are read now and blockingly. Who replaces them calls this
@@ -58,19 +62,19 @@ impl ServerTls {
     /// The same, which agrees on HTTP/2 where the client can. (A configuration that was given as it is stays so.)
     #[cfg(feature = "h2")]
     pub(crate) fn with_http2(self) -> Self {
-        if self.0.alpn_protocols != [HTTP1] {
+        if self.is_given {
             return self;
         }
-        let mut config = (*self.0).clone();
+        let mut config = (*self.config).clone();
         config.alpn_protocols.insert(0, crate::http2::ALPN.to_vec());
-        Self(Arc::new(config))
+        Self { config: Arc::new(config), ..self }
     }
 
     /// A configuration of rustls, which is taken as it is: ALPN is yours to set, to `http/1.1` or not at all; for `serve`
     /// with HTTP/2 also to `h2`.
     #[must_use]
     pub const fn from_rustls(config: Arc<ServerConfig>) -> Self {
-        Self(config)
+        Self { config, is_given: true }
     }
 
     /// Makes TLS on a stream from a client, and gives the stream inside, for a WebSocket to be accepted on. Has no time
@@ -84,7 +88,7 @@ impl ServerTls {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        Ok(TlsStream::new(TlsAcceptor::from(Arc::clone(&self.0)).accept(stream).await?))
+        Ok(TlsStream::new(TlsAcceptor::from(Arc::clone(&self.config)).accept(stream).await?))
     }
 }
 

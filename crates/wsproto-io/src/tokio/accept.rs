@@ -111,6 +111,12 @@ impl AcceptOptions {
         &self.accepting
     }
 
+    /// Most bytes of a head.
+    #[cfg(feature = "h2")]
+    pub(super) const fn head_limit(&self) -> usize {
+        self.accepting.common.head_limits.size
+    }
+
     /// The handshake; `first` is what was read already.
     pub(super) async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
         &self,

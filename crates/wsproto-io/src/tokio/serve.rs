@@ -145,7 +145,7 @@ impl Default for ServeOptions {
                 #[cfg(feature = "tls")]
                 tls: None,
                 #[cfg(feature = "h2")]
-                http2: Some(crate::http2::STREAMS),
+                http2: None,
             },
             max_connections: 65_536,
             shutdown: Box::pin(pending()),
@@ -187,14 +187,16 @@ impl ServeOptions {
     }
 
     /// Speaks HTTP/2, too (RFC 8441), on the same port: under TLS where the client agrees on it (ALPN), else where it begins
-    /// with the preface of HTTP/2. The number is that of WebSockets on one connection at a time; `None`: HTTP/1.1 alone.
-    /// Default: 100. Up to 64 KiB may wait for each that does not read.
+    /// with the preface of HTTP/2. The number is that of WebSockets on one connection at a time, at best 100 or more (RFC 9113
+    /// §6.5.2); `None` or 0: HTTP/1.1 alone, as by default.
     ///
-    /// Such a connection counts as one, whatever the number of its WebSockets.
+    /// Such a connection counts as one for [`max_connections`](Self::max_connections), whatever the number of its WebSockets.
+    /// For each, beside what [`WebSocket`] holds, a window of 64 KiB may wait for an application that does not read, and as
+    /// much for a client that does not.
     #[cfg(feature = "h2")]
     #[must_use]
     pub fn http2(mut self, streams: impl Into<Option<u32>>) -> Self {
-        self.settings.http2 = streams.into();
+        self.settings.http2 = streams.into().filter(|streams| *streams > 0);
         self
     }
 

@@ -114,7 +114,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
                         // "a server [...] SHOULD initiate a TCP Close immediately" (RFC 6455 §7.1.1).
                         said = Pin::new(&mut self.stream).poll_shutdown(cx).map(|_| ());
                     }
-                    if said.is_ready() {
+                    if said.is_ready() && self.multiplexed {
+                        // What still comes on the stream is seen to by its connection.
+                        self.ending = Ending::Over;
+                    } else if said.is_ready() {
                         let until = if waits { closing } else { closing.min(deadline(LINGER)) };
                         self.ending = Ending::Draining { until, bytes: LINGER_BYTES };
                     } else {
@@ -139,7 +142,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
     /// Whether the transport is to end as one that has said all. Of a stream that is `END_STREAM`, behind both Closes or
     /// behind that which tells the peer its fault; any other end of a stream is `RST_STREAM`. A socket has one end only.
     fn ends_in_order(&self) -> bool {
-        !self.multiplexed || self.end.as_deref().is_some_and(|end| end.closed.code != 1006)
+        let has_said_all = !self.lost && self.broken.is_none() && !self.outgoing.is_in_frame();
+        !self.multiplexed || has_said_all && self.end.as_deref().is_some_and(|end| end.closed.code != 1006)
     }
 
     /// For a writer whose reader reads: waits until that has seen the end.

@@ -89,7 +89,9 @@ where
     ) {
         let streams = self.settings.http2.unwrap_or_default();
         let answer = |asked| Arc::clone(&self).answer(asked, address);
-        let ended = crate::http2::run(*io, streams, deadline, self.stopping.clone(), answer).await;
+        let ended =
+            crate::http2::run(*io, streams, self.settings.accept.head_limit(), deadline, self.stopping.clone(), answer)
+                .await;
         self.ended(address, ended);
     }
 
