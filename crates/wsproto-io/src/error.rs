@@ -48,7 +48,8 @@ pub enum Error {
     /// TLS failed; the error says whose fault it was.
     #[cfg(feature = "tls")]
     Tls(TlsError),
-    /// The server's: it does not speak HTTP/2, or has no WebSockets over it (RFC 8441). (At a client that wants them.)
+    /// The server's: it does not agree on HTTP/2 (ALPN), or has no WebSockets over it (RFC 8441). (At a client that wants
+    /// them.)
     #[cfg(feature = "h2")]
     Http2Unsupported,
     /// Yours: this is nothing that a client can connect to.

@@ -90,8 +90,8 @@ impl Http2Connection {
     ///
     /// # Errors
     ///
-    /// As [`connect`](crate::connect); [`Http2Unsupported`](Error::Http2Unsupported) where the server speaks HTTP/2, but has
-    /// no WebSockets over it.
+    /// As [`connect`](crate::connect); [`Http2Unsupported`](Error::Http2Unsupported) where the server has no WebSockets over
+    /// HTTP/2.
     pub async fn open(&self, path: &str) -> Result<WebSocket<Transport>, Error> {
         let mut request = self.target.request()?;
         path.clone_into(&mut request.path);
@@ -167,7 +167,7 @@ impl ConnectOptions {
     ///
     /// # Errors
     ///
-    /// As [`connect`](crate::connect).
+    /// As [`connect`](crate::connect); [`Http2Unsupported`](Error::Http2Unsupported) where TLS did not agree on HTTP/2.
     pub async fn http2(&self, target: impl IntoTarget) -> Result<Http2Connection, Error> {
         let target = self.target(target)?;
         let tcp = self.dial(&target).await?;

@@ -21,6 +21,8 @@ struct State {
     woken: Vec<Arc<Inbox>>,
     /// The streams that we have ended, with the time by which the peer has to, in this order.
     left: VecDeque<(Instant, Weak<Inbox>)>,
+    /// Whether there is one more of those since they were looked at.
+    has_new_left: bool,
     /// Who drives the connection, while it waits.
     driver: Option<Waker>,
 }
@@ -46,6 +48,7 @@ impl Hub {
     pub(super) fn leave(&self, inbox: Weak<Inbox>) {
         let mut state = self.state();
         state.left.push_back((Instant::now() + LEFT, inbox));
+        state.has_new_left = true;
         let driver = state.driver.take();
         drop(state);
         driver.into_iter().for_each(Waker::wake);
@@ -54,6 +57,7 @@ impl Hub {
     /// The next stream that is waited for, and until when.
     fn next_left(&self) -> Option<(Instant, Weak<Inbox>)> {
         let mut state = self.state();
+        state.has_new_left = false;
         while state.left.front().is_some_and(|(_, inbox)| inbox.strong_count() == 0) {
             state.left.pop_front();
         }
@@ -67,7 +71,7 @@ impl Hub {
         self.take();
         if polled.is_pending() {
             let mut state = self.state();
-            if state.woken.is_empty() {
+            if state.woken.is_empty() && !state.has_new_left {
                 state.driver = Some(cx.waker().clone());
             } else {
                 cx.waker().wake_by_ref();

@@ -16,6 +16,7 @@ use crate::error::Error;
 pub struct ServerTls {
     config: Arc<ServerConfig>,
     /// Whether it is one of a user's, to be taken as it is.
+    #[cfg(feature = "h2")]
     is_given: bool,
 }
 
@@ -38,7 +39,11 @@ impl ServerTls {
             error => TlsError::Key(BadPem::content(error)),
         })?;
         config.alpn_protocols = vec![HTTP1.to_vec()];
-        Ok(Self { config: Arc::new(config), is_given: false })
+        Ok(Self {
+            config: Arc::new(config),
+            #[cfg(feature = "h2")]
+            is_given: false,
+        })
     }
 
     /// As [`from_pem`](Self::from_pem), from two files, which are read now and blockingly. Who replaces them calls this
@@ -74,7 +79,11 @@ impl ServerTls {
     /// with HTTP/2 also to `h2`.
     #[must_use]
     pub const fn from_rustls(config: Arc<ServerConfig>) -> Self {
-        Self { config, is_given: true }
+        Self {
+            config,
+            #[cfg(feature = "h2")]
+            is_given: true,
+        }
     }
 
     /// Makes TLS on a stream from a client, and gives the stream inside, for a WebSocket to be accepted on. Has no time

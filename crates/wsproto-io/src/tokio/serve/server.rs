@@ -14,6 +14,7 @@ use wsproto::CloseCode;
 use wsproto::handshake::{Request, ServerHandshake};
 
 use super::super::handle::Handle;
+#[cfg(feature = "h2")]
 use super::super::shake::Deadline;
 use super::super::transport::Transport;
 use super::super::websocket::WebSocket;
