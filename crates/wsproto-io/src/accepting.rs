@@ -60,6 +60,11 @@ impl Refusal {
         Self { head, body: body.as_bytes().into(), error: error.into() }
     }
 
+    /// Where the request was right and we are at fault.
+    pub(crate) fn of_ours(handshake: &ServerHandshake, error: Error) -> Self {
+        Self { error, ..reject(handshake, 500, Decision::reject(500)) }
+    }
+
     fn into_bytes(self) -> Refused {
         let mut out = Vec::new();
         http1::write_response(&self.head, &mut out);
@@ -127,10 +132,7 @@ impl Accepting {
             extensions: &extensions,
             headers: decision.headers,
         };
-        handshake.accept(&accept).map_err(|error| {
-            let Refusal { head, body, .. } = reject(handshake, 500, Decision::reject(500));
-            Refusal { head, body, error: error.into() }.into()
-        })
+        handshake.accept(&accept).map_err(|error| Refusal::of_ours(handshake, error.into()).into())
     }
 }
 

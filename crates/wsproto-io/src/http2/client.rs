@@ -7,8 +7,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use h2::RecvStream;
 use h2::client::SendRequest;
+use h2::{Reason, RecvStream};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use wsproto::OsRandom;
@@ -22,6 +22,7 @@ use super::{STREAM_WINDOW, STREAMS, connection_window};
 use crate::error::{Error, Rejected};
 use crate::target::{IntoTarget, Target};
 use crate::tokio::{ConnectOptions, Deadline, Transport, WebSocket};
+use crate::trace::debug;
 
 /// A connection of HTTP/2 to a server, on which several WebSockets can be opened (RFC 8441). Cheap to clone. It ends with the
 /// last of its clones and WebSockets, or when the server ends it, as servers do where it has no streams for a while.
@@ -71,12 +72,20 @@ impl Http2Connection {
         let mut driven = Driven::new(connection);
         let hub = Arc::clone(&driven.hub);
         tokio::spawn(async move {
+            let mut streams = STREAMS;
             let _ = poll_fn(|cx| {
-                let polled = driven.poll(cx, |connection, cx| Pin::new(connection).poll(cx));
-                if driven.get_mut().is_some_and(|connection| connection.max_concurrent_send_streams() > 0) {
-                    settle.send_if_modified(|settled| !std::mem::replace(settled, true));
-                }
-                polled
+                let open = u32::try_from(driven.hub.streams()).unwrap_or(u32::MAX);
+                driven.poll(cx, |connection, cx| {
+                    if open > streams {
+                        streams = open.saturating_mul(2);
+                        connection.set_target_window_size(connection_window(streams));
+                    }
+                    let polled = Pin::new(&mut *connection).poll(cx);
+                    if connection.max_concurrent_send_streams() > 0 {
+                        settle.send_if_modified(|settled| !std::mem::replace(settled, true));
+                    }
+                    polled
+                })
             })
             .await;
         });
@@ -95,29 +104,34 @@ impl Http2Connection {
     pub async fn open(&self, path: &str) -> Result<WebSocket<Transport>, Error> {
         let mut request = self.target.request()?;
         path.clone_into(&mut request.path);
-        self.open_request(request, self.options.deadline()).await
+        self.open_request(request, false, self.options.deadline()).await
     }
 
     /// As [`open`](Self::open), for the target that the connection was made for.
-    pub(crate) async fn open_first(&self, deadline: Deadline) -> Result<WebSocket<Transport>, Error> {
-        self.open_request(self.target.request()?, deadline).await
+    async fn open_first(&self, follows: bool, deadline: Deadline) -> Result<WebSocket<Transport>, Error> {
+        self.open_request(self.target.request()?, follows, deadline).await
     }
 
-    async fn open_request(&self, request: ClientRequest, deadline: Deadline) -> Result<WebSocket<Transport>, Error> {
+    /// `follows`: whether a redirect will be followed, so that nobody wants its body.
+    async fn open_request(
+        &self,
+        request: ClientRequest,
+        follows: bool,
+        deadline: Deadline,
+    ) -> Result<WebSocket<Transport>, Error> {
         let handshake = ClientHandshake::http2(self.options.connecting().complete(request))?;
-        let request = heads::connect(&handshake.request()).map_err(Error::other)?;
+        let request = heads::connect(&handshake.request())?;
         let asked = async {
             let mut settled = self.settled.clone();
             // It ends without them where the connection does.
             let _ = settled.wait_for(|settled| *settled).await;
             // "A sender MUST NOT send" it before the setting has come, with the value 1 (RFC 8441 §3).
-            let mut send = self.send.clone().ready().await.map_err(|error| Error::Io(io_error(error)))?;
+            let mut send = self.send.clone().ready().await.map_err(|error| self.failed(error))?;
             if !send.is_extended_connect_protocol_enabled() {
                 return Err(Error::Http2Unsupported);
             }
-            let broken = |error: h2::Error| Error::Io(io_error(error));
-            let (response, send) = send.send_request(request, false).map_err(broken)?;
-            Ok((response.await.map_err(broken)?, send))
+            let (response, send) = send.send_request(request, false).map_err(|error| self.failed(error))?;
+            Ok((response.await.map_err(|error| self.failed(error))?, send))
         };
         let (response, send) = deadline.hold(asked).await?;
         let (head, recv) = response.into_parts();
@@ -127,17 +141,33 @@ impl Http2Connection {
             Outcome::Accepted(accepted) => {
                 let stream = Http2Stream::new(&self.hub, recv, send);
                 let transport = Transport::Http2(Box::new(stream));
-                Ok(self.options.opened(transport, accepted, Vec::new(), OsRandom::new()?).multiplexed())
+                Ok(self
+                    .options
+                    .opened(transport, accepted, Vec::new(), OsRandom::new()?)
+                    .multiplexed())
             }
             Outcome::Rejected(head) => {
                 let headers = head.headers().clone();
                 let mut rejected = Rejected { status: head.status(), headers, body: Vec::new(), truncated: true };
-                let limit = self.options.connecting().rejection_limit;
-                // What came until then is told.
-                let _ = deadline.hold(read_body(recv, limit, &mut rejected)).await;
+                if !(follows && rejected.redirect().is_some()) {
+                    let limit = self.options.connecting().rejection_limit;
+                    // What came until then is told.
+                    let _ = deadline.hold(read_body(recv, limit, &mut rejected)).await;
+                }
                 Err(Error::Rejected(rejected.into()))
             }
         }
+    }
+
+    /// Why a request has no answer.
+    fn failed(&self, error: h2::Error) -> Error {
+        // What did not even begin with settings is no HTTP/2.
+        let is_http2 = *self.settled.borrow() || !error.is_library();
+        if is_http2 && error.reason() != Some(Reason::HTTP_1_1_REQUIRED) {
+            return Error::Io(io_error(error));
+        }
+        debug!("no HTTP/2: {error}");
+        Error::Http2Unsupported
     }
 }
 
@@ -194,10 +224,11 @@ impl ConnectOptions {
         &self,
         transport: Transport,
         target: &Target,
+        follows: bool,
         deadline: Deadline,
     ) -> Result<Option<WebSocket<Transport>>, Error> {
         let opened = match self.begin_http2(transport, target, deadline).await {
-            Ok(connection) => connection.open_first(deadline).await,
+            Ok(connection) => connection.open_first(follows, deadline).await,
             Err(error) => Err(error),
         };
         match opened {

@@ -1,8 +1,11 @@
 //! Heads of requests and responses, between the crate `http` and the core.
 
 use h2::ext::Protocol;
+use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Response, Uri, header};
-use wsproto::handshake::{Headers, HttpVersion, InvalidHeader, RequestHead, ResponseHead};
+use wsproto::handshake::{Headers, HttpVersion, InvalidHeader, LocalHandshakeError, RequestHead, ResponseHead};
+
+use crate::error::Error;
 
 /// A request as the core has it.
 pub(super) fn request_head<B>(request: &Request<B>) -> Result<RequestHead<'_>, InvalidHeader> {
@@ -19,11 +22,18 @@ pub(super) fn request_head<B>(request: &Request<B>) -> Result<RequestHead<'_>, I
 }
 
 /// A client's request for a WebSocket, as `h2` sends it.
-pub(super) fn connect(head: &RequestHead<'_>) -> Result<Request<()>, http::Error> {
+///
+/// The crate `http` has fewer characters for a path than RFC 6455 lets a client write: those of RFC 3986, and some more.
+pub(super) fn connect(head: &RequestHead<'_>) -> Result<Request<()>, Error> {
+    let path = PathAndQuery::try_from(head.path).map_err(|_| LocalHandshakeError::Path)?;
+    finish(head, path).map_err(Error::other)
+}
+
+fn finish(head: &RequestHead<'_>, path: PathAndQuery) -> Result<Request<()>, http::Error> {
     let uri = Uri::builder()
         .scheme(head.scheme.unwrap_or_default())
         .authority(head.authority.unwrap_or_default())
-        .path_and_query(head.path)
+        .path_and_query(path)
         .build()?;
     let mut request = Request::builder().method(Method::CONNECT).version(http::Version::HTTP_2).uri(uri);
     for (name, value) in head.headers.iter() {

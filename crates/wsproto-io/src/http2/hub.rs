@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::mem;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -13,7 +14,11 @@ use crate::tokio::Timer;
 
 /// What whoever drives a connection of HTTP/2 shares with its streams.
 #[derive(Debug, Default)]
-pub(super) struct Hub(Mutex<State>);
+pub(super) struct Hub {
+    state: Mutex<State>,
+    /// Streams that are open, or wait for the peer's end.
+    streams: AtomicUsize,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -32,7 +37,21 @@ const LEFT: Duration = Duration::from_secs(10);
 
 impl Hub {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts one stream more.
+    pub(super) fn enter(&self) {
+        self.streams.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts one stream less.
+    pub(super) fn exit(&self) {
+        self.streams.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn streams(&self) -> usize {
+        self.streams.load(Ordering::Relaxed)
     }
 
     /// A stream has something that is to be taken.

@@ -56,6 +56,7 @@ impl Inbox {
     /// The inbox of this stream. What is there already is taken at once.
     pub(super) fn new(hub: &Arc<Hub>, recv: RecvStream) -> Arc<Self> {
         let state = State { recv: Some(recv), chunks: Chunks::default(), end: None, reader: None, left: None };
+        hub.enter();
         let inbox = Arc::new(Self { hub: Arc::downgrade(hub), state: Mutex::new(state) });
         inbox.take();
         inbox
@@ -141,7 +142,8 @@ impl Inbox {
     /// The stream is over. Where an end of it is missing, `RST_STREAM` tells the peer.
     pub(super) fn give_up(&self) {
         let mut state = self.state();
-        let (recv, left, has_ended) = (state.recv.take(), state.left.take(), state.end.is_some());
+        let (recv, left) = (state.recv.take(), state.left.take());
+        let has_ended = state.end.replace(End::Failed(io::ErrorKind::ConnectionAborted)).is_some();
         state.chunks = Chunks::default();
         drop(state);
         if let Some(Left { mut send, .. }) = left.filter(|_| !has_ended) {
@@ -156,6 +158,14 @@ impl Wake for Inbox {
     fn wake(self: Arc<Self>) {
         if let Some(hub) = self.hub.upgrade() {
             hub.note(self);
+        }
+    }
+}
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        if let Some(hub) = self.hub.upgrade() {
+            hub.exit();
         }
     }
 }

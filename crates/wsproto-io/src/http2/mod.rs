@@ -25,7 +25,7 @@ pub use client::{Http, Http2Connection};
 pub use stream::Http2Stream;
 
 pub(crate) use preface::{Begun, Rewind, tell};
-pub(crate) use server::{Asked, run};
+pub(crate) use server::{Asked, begin, run};
 
 /// Its name in TLS (RFC 9113 §3.2).
 pub(crate) const ALPN: &[u8] = b"h2";

@@ -27,7 +27,7 @@ use super::{STREAM_WINDOW, connection_window};
 use crate::accepting::Refusal;
 use crate::decision::Decision;
 use crate::error::Error;
-use crate::tokio::{AcceptOptions, Deadline, Timer, Transport, WebSocket};
+use crate::tokio::{AcceptOptions, Timer, Transport, WebSocket};
 
 /// How long a connection without streams is kept.
 const IDLE: Duration = Duration::from_secs(60);
@@ -35,20 +35,12 @@ const IDLE: Duration = Duration::from_secs(60);
 /// How long it then has to end in order (GOAWAY, which the client has to answer).
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Drives a connection until it ends: gives each request to `answer`, whose future runs in a task of its own, and waits for
-/// those in the end. When `stopping` is true, no more requests are let in (GOAWAY), and it ends with the last stream.
-pub(crate) async fn run<T, F>(
+/// Begins a connection of at most so many streams at a time; `head_limit`: of a request's head, in bytes.
+pub(crate) async fn begin<T: AsyncRead + AsyncWrite + Unpin>(
     io: T,
     streams: u32,
     head_limit: usize,
-    deadline: Deadline,
-    mut stopping: watch::Receiver<bool>,
-    answer: impl Fn(Asked) -> F,
-) -> Result<(), Error>
-where
-    T: AsyncRead + AsyncWrite + Unpin,
-    F: Future<Output = ()> + Send + 'static,
-{
+) -> Result<Connection<T, Bytes>, Error> {
     let mut builder = h2::server::Builder::new();
     builder
         .enable_connect_protocol()
@@ -57,9 +49,23 @@ where
         .max_concurrent_streams(streams)
         .max_header_list_size(u32::try_from(head_limit).unwrap_or(u32::MAX))
         .max_send_buffer_size(STREAM_WINDOW as usize);
-    let handshake = async { builder.handshake::<_, Bytes>(io).await.map_err(io_error) };
+    builder.handshake(io).await.map_err(|error| Error::Io(io_error(error)))
+}
+
+/// Drives a connection until it ends: gives each request to `answer`, whose future runs in a task of its own, and waits for
+/// those in the end. When `stopping` is true, no more requests are let in (GOAWAY), and it ends with the last stream.
+pub(crate) async fn run<T, F>(
+    connection: Connection<T, Bytes>,
+    streams: u32,
+    mut stopping: watch::Receiver<bool>,
+    answer: impl Fn(Asked) -> F,
+) -> Result<(), Error>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+    F: Future<Output = ()> + Send + 'static,
+{
     let mut serving = Serving {
-        driven: Driven::new(deadline.hold(handshake).await?),
+        driven: Driven::new(connection),
         tasks: JoinSet::new(),
         streams: streams as usize,
         stops: false,
@@ -186,7 +192,7 @@ impl Asked {
         let accepting = options.accepting();
         let refuse = |error, plain: Option<&PlainRequest>| accepting.refuse(error, plain, HttpVersion::Http2);
         let Ok(head) = heads::request_head(&self.request) else {
-            return Err(refuse(RequestError::NotWebSocket, None).into());
+            return Err(refuse(RequestError::Head(HeadError::Character), None).into());
         };
         if self.request.headers().len() > accepting.common.head_limits.headers {
             return Err(refuse(RequestError::Head(HeadError::TooManyHeaders), None).into());
@@ -206,7 +212,7 @@ impl Asked {
                 let socket = options.open(Transport::Http2(Box::new(stream)), accepted, Vec::new());
                 Ok((socket.multiplexed(), handshake))
             }
-            Err(error) => Err(Refusal { error, ..refuse(RequestError::NotWebSocket, None) }.into()),
+            Err(error) => Err(Refusal::of_ours(&handshake, error).into()),
         }
     }
 
@@ -285,8 +291,8 @@ mod tests {
                 socket.feed(message).await.unwrap();
             }
         };
-        let deadline = AcceptOptions::new().deadline();
-        (near, stop, tokio::spawn(async move { run(far, 100, 16 * 1024, deadline, stopping, answer).await }))
+        let serving = async move { run(begin(far, 100, 16 * 1024).await?, 100, stopping, answer).await };
+        (near, stop, tokio::spawn(serving))
     }
 
     /// The preface, and empty settings.

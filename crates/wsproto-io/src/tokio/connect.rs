@@ -168,7 +168,7 @@ impl ConnectOptions {
             if self.http == Http::PreferTwo && !transport.agreed_on_http2() {
                 return self.shake_hands(request, follows, transport, deadline).await;
             }
-            return match self.attempt_http2(transport, target, deadline).await? {
+            return match self.attempt_http2(transport, target, follows, deadline).await? {
                 Some(socket) => Ok(socket),
                 None => {
                     let tcp = self.dial(target).await?;

@@ -14,8 +14,6 @@ use wsproto::CloseCode;
 use wsproto::handshake::{Request, ServerHandshake};
 
 use super::super::handle::Handle;
-#[cfg(feature = "h2")]
-use super::super::shake::Deadline;
 use super::super::transport::Transport;
 use super::super::websocket::WebSocket;
 use super::{Client, Settings};
@@ -39,11 +37,14 @@ impl<H> Server<H> {
     }
 }
 
+#[cfg(feature = "h2")]
+type Http2 = h2::server::Connection<crate::http2::Rewind<Transport>, bytes::Bytes>;
+
 /// What a connection turned out to be.
 enum Shaken {
     WebSocket(WebSocket<Transport>, Client),
     #[cfg(feature = "h2")]
-    Http2(Box<crate::http2::Rewind<Transport>>, Deadline),
+    Http2(Box<Http2>),
 }
 
 impl<H, F> Server<H>
@@ -72,7 +73,7 @@ where
         match self.shake_hands(tcp, address).await {
             Some(Ok(Shaken::WebSocket(socket, client))) => return Some((socket, client)),
             #[cfg(feature = "h2")]
-            Some(Ok(Shaken::Http2(io, deadline))) => Box::pin(Arc::clone(&self).run_http2(io, deadline, address)).await,
+            Some(Ok(Shaken::Http2(connection))) => Box::pin(Arc::clone(&self).run_http2(connection, address)).await,
             Some(Err(error)) => self.settings.tell(Some(address), &error),
             // Nobody's fault, so nobody is told.
             None => debug!("{address}: in its handshake when the server stopped"),
@@ -82,17 +83,10 @@ where
 
     /// The life of a connection of HTTP/2: each of its requests has a task of its own.
     #[cfg(feature = "h2")]
-    async fn run_http2(
-        self: Arc<Self>,
-        io: Box<crate::http2::Rewind<Transport>>,
-        deadline: Deadline,
-        address: SocketAddr,
-    ) {
+    async fn run_http2(self: Arc<Self>, connection: Box<Http2>, address: SocketAddr) {
         let streams = self.settings.http2.unwrap_or_default();
         let answer = |asked| Arc::clone(&self).answer(asked, address);
-        let ended =
-            crate::http2::run(*io, streams, self.settings.accept.head_limit(), deadline, self.stopping.clone(), answer)
-                .await;
+        let ended = crate::http2::run(*connection, streams, self.stopping.clone(), answer).await;
         self.ended(address, ended);
     }
 
@@ -142,9 +136,12 @@ where
             #[cfg(feature = "h2")]
             let (transport, first) = match settings.http2 {
                 None => (transport, Vec::new()),
-                Some(_) => match deadline.hold(crate::http2::tell(transport)).await? {
+                Some(streams) => match deadline.hold(crate::http2::tell(transport)).await? {
                     crate::http2::Begun::Http1(transport, first) => (transport, first),
-                    crate::http2::Begun::Http2(io) => return Ok(Shaken::Http2(Box::new(io), deadline)),
+                    crate::http2::Begun::Http2(io) => {
+                        let begun = crate::http2::begin(io, streams, settings.accept.head_limit());
+                        return Ok(Shaken::Http2(deadline.hold(begun).await?.into()));
+                    }
                 },
             };
             #[cfg(not(feature = "h2"))]
