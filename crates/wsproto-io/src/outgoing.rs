@@ -14,6 +14,9 @@ pub(crate) const LOW: usize = 16 * 1024;
 /// A message longer than this is encoded in steps of this many bytes, so that it is never copied whole.
 const STEP: usize = 64 * 1024;
 
+/// From this many bytes on, a transport that can keep the queue's buffer is given it.
+const LEAST_GIVEN: usize = 4 * 1024;
+
 /// The sending half of a connection, and the bytes that wait for the transport.
 ///
 /// Below [`HIGH`] queued bytes any one message is accepted; so the queue holds at most `HIGH + STEP` bytes, a frame header and
@@ -208,6 +211,13 @@ impl Outgoing {
     pub(crate) fn unwritten(&mut self) -> &[u8] {
         self.pay();
         &self.queue[self.written..]
+    }
+
+    /// Whether a transport that can keep the whole buffer should be given it: it is no small part of one, which is cheaper to
+    /// copy than to be without.
+    pub(crate) fn is_worth_giving(&self) -> bool {
+        let len = self.queue.len();
+        self.written == 0 && (LEAST_GIVEN..=HIGH + STEP).contains(&len) && len >= self.queue.capacity() / 2
     }
 
     /// Takes all that is queued out, for a thread that writes it while others queue more. It comes back with

@@ -21,7 +21,7 @@ use super::stream::Http2Stream;
 use super::{STREAM_WINDOW, STREAMS, connection_window};
 use crate::error::{Error, Rejected};
 use crate::target::{IntoTarget, Target};
-use crate::tokio::{ConnectOptions, Deadline, Transport, WebSocket};
+use crate::tokio::{ConnectOptions, Deadline, Multiplexed, Transport, WebSocket};
 use crate::trace::debug;
 
 /// A connection of HTTP/2 to a server, on which several WebSockets can be opened (RFC 8441). Cheap to clone. It ends with the
@@ -144,7 +144,7 @@ impl Http2Connection {
                 Ok(self
                     .options
                     .opened(transport, accepted, Vec::new(), OsRandom::new()?)
-                    .multiplexed())
+                    .multiplexed(Multiplexed::HTTP2))
             }
             Outcome::Rejected(head) => {
                 let headers = head.headers().clone();

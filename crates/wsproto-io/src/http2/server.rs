@@ -27,7 +27,7 @@ use super::{STREAM_WINDOW, connection_window};
 use crate::accepting::Refusal;
 use crate::decision::Decision;
 use crate::error::Error;
-use crate::tokio::{AcceptOptions, Timer, Transport, WebSocket};
+use crate::tokio::{AcceptOptions, Multiplexed, Timer, Transport, WebSocket};
 
 /// How long a connection without streams is kept.
 const IDLE: Duration = Duration::from_secs(60);
@@ -210,7 +210,7 @@ impl Asked {
         match self.accept(&accepted.response) {
             Ok(stream) => {
                 let socket = options.open(Transport::Http2(Box::new(stream)), accepted, Vec::new());
-                Ok((socket.multiplexed(), handshake))
+                Ok((socket.multiplexed(Multiplexed::HTTP2), handshake))
             }
             Err(error) => Err(Refusal::of_ours(&handshake, error).into()),
         }

@@ -19,7 +19,7 @@ use super::inbox::{Inbox, kind};
 /// writes; neither stops the other streams. To shut it down is `END_STREAM`; to drop it before is `RST_STREAM` with CANCEL.
 pub struct Http2Stream {
     inbox: Arc<Inbox>,
-    /// `None` only while it is dropped.
+    /// `None` when it was reset, and while it is dropped.
     send: Option<SendStream<Bytes>>,
     /// Whether `END_STREAM` was sent.
     finished: bool,
@@ -41,8 +41,43 @@ impl Http2Stream {
     }
 }
 
-/// Most bytes that are handed to `h2` at a time. It cuts them into frames.
+/// Most bytes that are copied for `h2` at a time. It cuts them into frames.
 const MOST: usize = 64 * 1024;
+
+impl Http2Stream {
+    /// Writes all of these bytes without a copy, as one DATA frame where the window and the peer's limit allow, once there is
+    /// room for any. What goes beyond the window waits in `h2`, so there is no more room before that has left.
+    pub(crate) fn poll_give(&mut self, cx: &mut Context<'_>, bytes: &mut Vec<u8>) -> Poll<io::Result<usize>> {
+        let (send, _) = ready!(self.poll_room(bytes.len(), cx))?;
+        let n = bytes.len();
+        let sent = send.send_data(std::mem::take(bytes).into(), false);
+        Poll::Ready(sent.map(|()| n).map_err(|error| kind(&error).into()))
+    }
+
+    /// Waits until some of so many bytes can be sent: how many.
+    fn poll_room(&mut self, wanted: usize, cx: &mut Context<'_>) -> Poll<io::Result<(&mut SendStream<Bytes>, usize)>> {
+        let broken = || Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        let Some(send) = self.send.as_mut().filter(|_| !self.finished) else { return broken() };
+        send.reserve_capacity(wanted);
+        let mut room = send.capacity();
+        while room == 0 {
+            room = match ready!(send.poll_capacity(cx)) {
+                Some(room) => room.map_err(|error| kind(&error))?,
+                None => return broken(),
+            };
+        }
+        Poll::Ready(Ok((send, room)))
+    }
+
+    /// Ends the stream at once, by `RST_STREAM` with CANCEL, unless our direction has ended in order.
+    pub(crate) fn reset(&mut self) {
+        if self.finished {
+            return;
+        }
+        self.inbox.give_up();
+        self.send = None;
+    }
+}
 
 impl AsyncRead for Http2Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, space: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -54,23 +89,11 @@ impl AsyncRead for Http2Stream {
 
 impl AsyncWrite for Http2Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.finished {
-            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
-        }
         if bytes.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        let Some(send) = &mut self.send else { return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())) };
-        let wanted = bytes.len().min(MOST);
-        send.reserve_capacity(wanted);
-        let mut room = send.capacity();
-        while room == 0 {
-            room = match ready!(send.poll_capacity(cx)) {
-                Some(room) => room.map_err(|error| kind(&error))?,
-                None => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-            };
-        }
-        let n = room.min(wanted);
+        let (send, room) = ready!(self.poll_room(bytes.len().min(MOST), cx))?;
+        let n = room.min(bytes.len()).min(MOST);
         let sent = send.send_data(Bytes::copy_from_slice(&bytes[..n]), false);
         Poll::Ready(sent.map(|()| n).map_err(|error| kind(&error).into()))
     }

@@ -20,6 +20,7 @@ use self::ending::Ending;
 use super::handle::Handle;
 use super::pulse::{Pulse, RoundTrip};
 use super::timer::Timer;
+use super::transport::Multiplexed;
 use crate::error::{Closed, Error, Timeout};
 use crate::incoming::Incoming;
 use crate::options::Keep;
@@ -81,7 +82,7 @@ pub(super) struct Io<S> {
     /// Whether another task asked for our Close.
     pub(super) asked_to_close: bool,
     /// Whether the transport is one stream of several.
-    pub(super) multiplexed: bool,
+    pub(super) multiplexed: Option<Multiplexed<S>>,
 }
 
 /// How a connection ended.
@@ -126,7 +127,7 @@ impl<S> Io<S> {
             hurried: false,
             lost: false,
             asked_to_close: false,
-            multiplexed: false,
+            multiplexed: None,
         }
     }
 
@@ -320,16 +321,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
         }
         self.pay_ping();
         while !self.outgoing.is_below(mark) {
-            let bytes = self.outgoing.unwritten();
-            if bytes.is_empty() {
+            if self.outgoing.unwritten().is_empty() {
                 break; // what was owed is owed no more: a Close has left
             }
-            match ready!(Pin::new(&mut self.stream).poll_write(cx, bytes)) {
+            match ready!(self.poll_write_once(cx)) {
                 Ok(0) => return Poll::Ready(Err(self.break_down(io::ErrorKind::WriteZero.into()))),
                 Ok(n) => {
                     self.unflushed = true;
                     self.took();
-                    self.outgoing.advance(n);
                     self.pulse.sent(self.outgoing.total());
                     self.handle.bytes_sent(n);
                     self.handle.queued(self.outgoing.queued());
@@ -352,6 +351,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// One write of what is queued.
+    fn poll_write_once(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        match self.multiplexed {
+            Some(by) if self.outgoing.is_worth_giving() => {
+                let mut queue = self.outgoing.take();
+                let given = (by.poll_give)(&mut self.stream, cx, &mut queue);
+                self.outgoing.put_back(queue, if let Poll::Ready(Ok(n)) = given { n } else { 0 });
+                given
+            }
+            _ => {
+                let n = ready!(Pin::new(&mut self.stream).poll_write(cx, self.outgoing.unwritten()))?;
+                self.outgoing.advance(n);
+                Poll::Ready(Ok(n))
+            }
+        }
     }
 
     fn break_down(&mut self, error: io::Error) -> Error {

@@ -40,6 +40,8 @@ pub use handle::{Counters, Handle};
 pub use pulse::RoundTrip;
 pub use serve::{Client, ServeOptions, serve};
 pub use split::{Reader, Writer};
+#[cfg(feature = "h2")]
+pub(crate) use transport::Multiplexed;
 pub use transport::Transport;
 pub use websocket::WebSocket;
 #[cfg(feature = "h2")]

@@ -191,8 +191,8 @@ impl ServeOptions {
     /// §6.5.2); `None` or 0: HTTP/1.1 alone, as by default.
     ///
     /// Such a connection counts as one for [`max_connections`](Self::max_connections), whatever the number of its WebSockets.
-    /// For each, beside what [`WebSocket`] holds, a window of 64 KiB may wait for an application that does not read, and as
-    /// much for a client that does not.
+    /// For each, beside what [`WebSocket`] holds, a window of 64 KiB may wait for an application that does not read, and twice
+    /// as much for a client that does not.
     #[cfg(feature = "h2")]
     #[must_use]
     pub fn http2(mut self, streams: impl Into<Option<u32>>) -> Self {

@@ -1,5 +1,6 @@
 //! TCP, TLS over it, or a stream of HTTP/2.
 
+use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -57,6 +58,43 @@ impl Transport {
             Self::Http2(_) => None,
             Self::Tls(tls) => Some(tls.connection()),
         }
+    }
+}
+
+/// What a stream that shares its connection with others can do, beside reading and writing.
+pub(crate) struct Multiplexed<S> {
+    /// As `poll_write`; or it keeps the whole buffer, without a copy: then all of it was taken, and it is left empty.
+    pub(crate) poll_give: fn(&mut S, &mut Context<'_>, &mut Vec<u8>) -> Poll<io::Result<usize>>,
+    /// Ends both directions at once, out of order. Nothing is read or written any more.
+    pub(crate) reset: fn(&mut S),
+}
+
+#[cfg(feature = "h2")]
+impl Multiplexed<Transport> {
+    pub(crate) const HTTP2: Self = Self {
+        poll_give: |transport, cx, bytes| match transport {
+            Transport::Http2(stream) => stream.poll_give(cx, bytes),
+            other => Pin::new(other).poll_write(cx, bytes),
+        },
+        reset: |transport| {
+            if let Transport::Http2(stream) = transport {
+                stream.reset();
+            }
+        },
+    };
+}
+
+impl<S> Clone for Multiplexed<S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S> Copy for Multiplexed<S> {}
+
+impl<S> fmt::Debug for Multiplexed<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Multiplexed")
     }
 }
 

@@ -18,6 +18,8 @@ use super::receiving::{poll_close, poll_message, poll_unread};
 use super::sending::Sending;
 use super::side::{Side, Tasks};
 use super::split::{self, Reader, Writer};
+#[cfg(feature = "h2")]
+use super::transport::Multiplexed;
 use crate::error::{Closed, Error};
 use crate::incoming::Incoming;
 use crate::message::{IntoMessage, Message};
@@ -104,8 +106,8 @@ impl<S> WebSocket<S> {
 
     /// The transport is one stream of several.
     #[cfg(feature = "h2")]
-    pub(crate) fn multiplexed(mut self) -> Self {
-        self.inner.io.multiplexed = true;
+    pub(crate) fn multiplexed(mut self, by: Multiplexed<S>) -> Self {
+        self.inner.io.multiplexed = Some(by);
         self
     }
 

@@ -100,7 +100,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
         let closing = self.begin_closing();
         // A failed connection need not wait for the peer, whichever end it is (RFC 6455 §7.1.7). A stream has two ends, and
         // neither waits for the other's.
-        let waits = self.role == Role::Client && incoming.error().is_none() && !self.multiplexed;
+        let waits = self.role == Role::Client && incoming.error().is_none() && self.multiplexed.is_none();
         let ends = !waits && self.ends_in_order();
         loop {
             match self.ending {
@@ -114,7 +114,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
                         // "a server [...] SHOULD initiate a TCP Close immediately" (RFC 6455 §7.1.1).
                         said = Pin::new(&mut self.stream).poll_shutdown(cx).map(|_| ());
                     }
-                    if said.is_ready() && self.multiplexed {
+                    if said.is_ready() && self.multiplexed.is_some() {
                         // What still comes on the stream is seen to by its connection.
                         self.ending = Ending::Over;
                     } else if said.is_ready() {
@@ -143,7 +143,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
     /// behind that which tells the peer its fault; any other end of a stream is `RST_STREAM`. A socket has one end only.
     fn ends_in_order(&self) -> bool {
         let has_said_all = !self.lost && self.broken.is_none() && !self.outgoing.is_in_frame();
-        !self.multiplexed || has_said_all && self.end.as_deref().is_some_and(|end| end.closed.code != 1006)
+        self.multiplexed.is_none() || has_said_all && self.end.as_deref().is_some_and(|end| end.closed.code != 1006)
     }
 
     /// For a writer whose reader reads: waits until that has seen the end.
@@ -184,9 +184,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
         self.outgoing.discard();
         self.handle.queued(0);
         self.ending = Ending::Over;
-        if self.ends_in_order() {
-            let mut cx = Context::from_waker(std::task::Waker::noop());
-            let _ = Pin::new(&mut self.stream).poll_shutdown(&mut cx);
+        match self.multiplexed {
+            Some(by) if !self.ends_in_order() => (by.reset)(&mut self.stream),
+            _ => {
+                let mut cx = Context::from_waker(std::task::Waker::noop());
+                let _ = Pin::new(&mut self.stream).poll_shutdown(&mut cx);
+            }
         }
     }
 }
