@@ -21,7 +21,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use wsproto::handshake::HttpVersion;
 use wsproto::{CloseCode, CloseFrame, Connection, Event, Extensions, Input, Limits, Message as Frame};
-use wsproto_io::{AcceptOptions, ConnectOptions, Decision, Error, Http, Message, Page, ServeOptions, Timeout, connect};
+use wsproto_io::{
+    AcceptOptions, ConnectOptions, Decision, Error, Http, Message, Page, ServeOptions, Timeout, connect, serve,
+};
 
 /// Both versions.
 fn options() -> ServeOptions {
@@ -433,6 +435,38 @@ async fn a_server_that_stops_closes_each_stream_with_1001() {
     }
     server.ended().await;
     assert!(soon(connection.open("/")).await.is_err());
+}
+
+/// What the deadline cuts off is gone when `serve` is, with its handlers.
+#[tokio::test]
+async fn a_server_that_has_stopped_leaves_no_stream_behind() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let handlers = std::sync::Arc::new(());
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let options = options().shutdown_timeout(Duration::ZERO).shutdown(async { drop(stopped.await) });
+    let held = std::sync::Arc::clone(&handlers);
+    let serving = serve(listener, options, move |socket, _| {
+        let held = std::sync::Arc::clone(&held);
+        async move {
+            std::future::pending::<()>().await;
+            drop((held, socket));
+            Ok(())
+        }
+    });
+    let client = tokio::spawn(async move {
+        let connection = ConnectOptions::new().http2(&url).await.unwrap();
+        let mut sockets = Vec::new();
+        // More tasks than tokio runs between two looks at the test's own.
+        for _ in 0..90 {
+            sockets.push(soon(connection.open("/")).await.unwrap());
+        }
+        stop.send(()).unwrap();
+        sockets
+    });
+    soon(serving).await;
+    assert_eq!(std::sync::Arc::strong_count(&handlers), 1);
+    drop(client.await.unwrap());
 }
 
 /// A connection whose peer is gone ends all its streams.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 use wsproto::handshake::Request;
 
@@ -82,7 +82,8 @@ where
 {
     let ServeOptions { settings, max_connections, shutdown, shutdown_timeout } = options;
     let (stop, stopping) = watch::channel(false);
-    let server = Arc::new(Server::new(settings.ready(), handler, stopping));
+    let (last, gone) = oneshot::channel();
+    let server = Arc::new(Server::new(settings.ready(), handler, stopping, last));
     let mut listening = Listening::new(listener, max_connections, shutdown);
     loop {
         match poll_fn(|cx| listening.poll_next(cx)).await {
@@ -98,6 +99,8 @@ where
     server.close_all();
     let _ = timeout(shutdown_timeout, async { while tasks.join_next().await.is_some() {} }).await;
     tasks.shutdown().await;
+    drop(server);
+    let _ = gone.await; // the streams of HTTP/2 have tasks of their own
 }
 
 /// Who is connected.

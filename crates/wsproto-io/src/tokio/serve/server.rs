@@ -1,6 +1,7 @@
 //! The life of one connection.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -9,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use wsproto::CloseCode;
 use wsproto::handshake::{Request, ServerHandshake};
 
@@ -29,11 +30,18 @@ pub(super) struct Server<H> {
     open: Mutex<HashMap<u64, Handle>>,
     next: AtomicU64,
     stopping: watch::Receiver<bool>,
+    /// Dropped with the last task.
+    _last: oneshot::Sender<Infallible>,
 }
 
 impl<H> Server<H> {
-    pub(super) fn new(settings: Settings, handler: H, stopping: watch::Receiver<bool>) -> Self {
-        Self { settings, handler, open: Mutex::default(), next: AtomicU64::new(0), stopping }
+    pub(super) fn new(
+        settings: Settings,
+        handler: H,
+        stopping: watch::Receiver<bool>,
+        last: oneshot::Sender<Infallible>,
+    ) -> Self {
+        Self { settings, handler, open: Mutex::default(), next: AtomicU64::new(0), stopping, _last: last }
     }
 }
 
