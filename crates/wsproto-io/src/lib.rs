@@ -60,6 +60,7 @@
 //! | `lend.rs` | the buffers of a thread |
 //! | `accepting.rs`, `connecting.rs` | the handshakes without I/O; `decision.rs`, `hosts.rs`: what a server decides |
 //! | `target.rs`, `redirect.rs`, `http_request.rs` | where a client goes |
+//! | `heads.rs` | heads of requests and responses, between the crate `http` and the core |
 //! | `options.rs` | what can be chosen at both ends |
 //! | `message.rs`, `error.rs`, `trace.rs` | what is said, what goes wrong, and who is told |
 //! | `tokio/`, `blocking/` | the drivers for tasks and for threads |
@@ -76,6 +77,8 @@ mod accepting;
 mod connecting;
 mod decision;
 mod error;
+#[cfg(any(feature = "h2", feature = "hyper"))]
+mod heads;
 mod hosts;
 #[cfg(feature = "h2")]
 mod http2;
