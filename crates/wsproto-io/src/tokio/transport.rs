@@ -1,4 +1,4 @@
-//! TCP, TLS over it, or a stream of HTTP/2.
+//! TCP, TLS over it, a stream of HTTP/2, or what hyper makes of them.
 
 use std::io;
 use std::pin::Pin;
@@ -10,8 +10,8 @@ use tokio::net::TcpStream;
 #[cfg(feature = "tls")]
 use crate::tls::TlsStream;
 
-/// What [`connect`](crate::connect) and [`serve`](crate::serve) put under a WebSocket: TCP, TLS over it, or a stream of
-/// HTTP/2 over either.
+/// What [`connect`](crate::connect), [`serve`](crate::serve) and hyper put under a WebSocket: TCP, TLS over it, or a stream
+/// of HTTP/2 over either.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Transport {
@@ -23,10 +23,14 @@ pub enum Transport {
     /// One of the streams of a connection that is shared.
     #[cfg(feature = "h2")]
     Http2(Box<crate::http2::Http2Stream>),
+    /// What hyper gave up: a stream of its HTTP/2, or a connection of HTTP/1.1 whose transport is of another type than these.
+    #[cfg(feature = "hyper")]
+    Hyper(Box<crate::hyper::HyperStream>),
 }
 
 impl Transport {
-    /// The TCP socket, for its addresses and options. `None` where it is shared with others, over HTTP/2.
+    /// The TCP socket, for its addresses and options. `None` where it is shared with others, over HTTP/2,
+    /// or is hyper's own.
     #[must_use]
     pub fn tcp(&self) -> Option<&TcpStream> {
         match self {
@@ -35,6 +39,8 @@ impl Transport {
             Self::Tls(tls) => Some(tls.stream()),
             #[cfg(feature = "h2")]
             Self::Http2(_) => None,
+            #[cfg(feature = "hyper")]
+            Self::Hyper(_) => None,
         }
     }
 
@@ -55,6 +61,8 @@ impl Transport {
             Self::Tcp(_) => None,
             #[cfg(feature = "h2")]
             Self::Http2(_) => None,
+            #[cfg(feature = "hyper")]
+            Self::Hyper(_) => None,
             Self::Tls(tls) => Some(tls.connection()),
         }
     }
@@ -69,6 +77,8 @@ macro_rules! delegate {
             Transport::Tls(tls) => Pin::new(tls).$method($($argument),*),
             #[cfg(feature = "h2")]
             Transport::Http2(stream) => Pin::new(stream).$method($($argument),*),
+            #[cfg(feature = "hyper")]
+            Transport::Hyper(stream) => Pin::new(stream).$method($($argument),*),
         }
     };
 }

@@ -103,7 +103,7 @@ impl<S> WebSocket<S> {
     }
 
     /// The transport is one stream of several.
-    #[cfg(feature = "h2")]
+    #[cfg(any(feature = "h2", feature = "hyper"))]
     pub(crate) fn multiplexed(mut self) -> Self {
         self.inner.io.multiplexed = true;
         self
