@@ -50,7 +50,7 @@ pub enum Error {
     Tls(TlsError),
     /// The server's: it does not agree on HTTP/2 (ALPN), or has no WebSockets over it (RFC 8441). (At a client that wants
     /// them.)
-    #[cfg(feature = "h2")]
+    #[cfg(any(feature = "h2", feature = "hyper"))]
     Http2Unsupported,
     /// Yours: this is nothing that a client can connect to.
     Target(InvalidTarget),
@@ -273,7 +273,7 @@ impl fmt::Display for Error {
             ),
             #[cfg(feature = "tls")]
             Self::Tls(error) => error.fmt(f),
-            #[cfg(feature = "h2")]
+            #[cfg(any(feature = "h2", feature = "hyper"))]
             Self::Http2Unsupported => f.write_str("the server has no WebSockets over HTTP/2 (RFC 8441)"),
             Self::Target(error) => error.fmt(f),
             Self::Redirect(error) => error.fmt(f),

@@ -49,6 +49,8 @@
 //! - `tls` (default): `wss`, by rustls with ring; [`tls`].
 //! - `blocking` (default): [`blocking`], on threads. Without TLS of its own.
 //! - `h2`: WebSockets over HTTP/2 (RFC 8441), for [`serve`] and for clients ([`Http2Connection`]).
+//! - `hyper`: WebSockets where [hyper](crate::hyper) speaks HTTP, at both ends; `tower`: [a layer](crate::tower) for its services;
+//!   `axum`: [an extractor](crate::axum) for its handlers.
 //! - `http`: an `http::Request` can say where to connect ([`IntoTarget`]).
 //! - `tracing`: events with the target `wsproto`: beginnings, ends and errors of connections at `DEBUG`, Pings and Pongs at
 //!   `TRACE`. (Of the tokio driver.)
@@ -60,22 +62,36 @@
 //! | `lend.rs` | the buffers of a thread |
 //! | `accepting.rs`, `connecting.rs` | the handshakes without I/O; `decision.rs`, `hosts.rs`: what a server decides |
 //! | `target.rs`, `redirect.rs`, `http_request.rs` | where a client goes |
+//! | `heads.rs` | heads of requests and responses, between the crate `http` and the core |
 //! | `options.rs` | what can be chosen at both ends |
 //! | `message.rs`, `error.rs`, `trace.rs` | what is said, what goes wrong, and who is told |
 //! | `tokio/`, `blocking/` | the drivers for tasks and for threads |
 //! | `http2/` | WebSockets over HTTP/2 |
+//! | `hyper/`, `tower.rs`, `axum.rs` | WebSockets where hyper speaks HTTP |
 //! | `tls/` | certificates, and who is trusted |
 //! | `manual/` | the pages of the manual |
 
 #![forbid(unsafe_code)]
 // The parts that drivers share have no user without a driver, and some have only one.
 #![cfg_attr(not(all(feature = "blocking", feature = "tokio")), allow(dead_code, unused_imports, unused_macros))]
-#![cfg_attr(not(all(feature = "blocking", feature = "tokio", feature = "tls")), allow(rustdoc::broken_intra_doc_links))]
+#![cfg_attr(
+    not(all(
+        feature = "blocking",
+        feature = "tokio",
+        feature = "tls",
+        feature = "hyper",
+        feature = "tower",
+        feature = "axum"
+    )),
+    allow(rustdoc::broken_intra_doc_links)
+)]
 
 mod accepting;
 mod connecting;
 mod decision;
 mod error;
+#[cfg(any(feature = "h2", feature = "hyper"))]
+mod heads;
 mod hosts;
 #[cfg(feature = "h2")]
 mod http2;
@@ -97,10 +113,16 @@ mod target;
 mod tokio;
 mod trace;
 
+#[cfg(feature = "axum")]
+pub mod axum;
 #[cfg(feature = "blocking")]
 pub mod blocking;
+#[cfg(feature = "hyper")]
+pub mod hyper;
 #[cfg(feature = "tls")]
 pub mod tls;
+#[cfg(feature = "tower")]
+pub mod tower;
 
 #[cfg(feature = "tokio")]
 pub use self::tokio::{

@@ -8,18 +8,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use h2::client::SendRequest;
+use h2::ext::Protocol;
 use h2::{Reason, RecvStream};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use wsproto::OsRandom;
 use wsproto::handshake::{ClientHandshake, ClientRequest, Outcome, ResponseHead};
 
-use super::heads;
 use super::hub::{Driven, Hub};
 use super::inbox::io_error;
 use super::stream::Http2Stream;
 use super::{STREAM_WINDOW, STREAMS, connection_window};
 use crate::error::{Error, Rejected};
+use crate::heads;
 use crate::target::{IntoTarget, Target};
 use crate::tokio::{ConnectOptions, Deadline, Multiplexed, Transport, WebSocket};
 use crate::trace::debug;
@@ -120,7 +121,8 @@ impl Http2Connection {
         deadline: Deadline,
     ) -> Result<WebSocket<Transport>, Error> {
         let handshake = ClientHandshake::http2(self.options.connecting().complete(request))?;
-        let request = heads::connect(&handshake.request())?;
+        let mut request = heads::request(&handshake.request())?;
+        request.extensions_mut().insert(Protocol::from_static("websocket"));
         let asked = async {
             let mut settled = self.settled.clone();
             // It ends without them where the connection does.

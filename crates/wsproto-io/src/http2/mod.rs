@@ -7,13 +7,11 @@
 //! | `chunks.rs` | those bytes, few places for many small frames |
 //! | `stream.rs` | one stream as a transport |
 //! | `preface.rs` | which version of HTTP a client begins with |
-//! | `heads.rs` | heads of requests and responses, between the crate `http` and the core |
 //! | `server.rs` | a server's connection: requests become WebSockets, pages, or errors |
 //! | `client.rs` | a client's connection, on which WebSockets are opened |
 
 mod chunks;
 mod client;
-mod heads;
 mod hub;
 mod inbox;
 mod preface;

@@ -9,17 +9,17 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use h2::ext::Protocol;
 use h2::server::{Connection, SendResponse};
 use h2::{Reason, RecvStream, SendStream};
-use http::{Method, Request as HttpRequest};
+use http::{Request as HttpRequest, Version};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use wsproto::handshake::http1::PlainRequest;
-use wsproto::handshake::{HeadError, Headers, HttpVersion, Request, RequestError, ResponseHead, ServerHandshake};
+use wsproto::handshake::{HeadError, HttpVersion, Request, RequestError, ResponseHead, ServerHandshake};
 
-use super::heads;
 use super::hub::{Driven, Hub};
 use super::inbox::{Inbox, io_error};
 use super::stream::Http2Stream;
@@ -27,6 +27,7 @@ use super::{STREAM_WINDOW, connection_window};
 use crate::accepting::Refusal;
 use crate::decision::Decision;
 use crate::error::Error;
+use crate::heads;
 use crate::tokio::{AcceptOptions, Multiplexed, Timer, Transport, WebSocket};
 
 /// How long a connection without streams is kept.
@@ -191,13 +192,13 @@ impl Asked {
     ) -> Result<(WebSocket<Transport>, ServerHandshake), Box<Refusal>> {
         let accepting = options.accepting();
         let refuse = |error, plain: Option<&PlainRequest>| accepting.refuse(error, plain, HttpVersion::Http2);
-        let Ok(head) = heads::request_head(&self.request) else {
+        let Ok(head) = self.head().as_request() else {
             return Err(refuse(RequestError::Head(HeadError::Character), None).into());
         };
         if self.request.headers().len() > accepting.common.head_limits.headers {
             return Err(refuse(RequestError::Head(HeadError::TooManyHeaders), None).into());
         }
-        let plain = self.plain();
+        let plain = self.head().plain();
         let handshake = match ServerHandshake::new(head) {
             Ok(handshake) => handshake,
             Err(error) => return Err(refuse(error, plain.as_ref()).into()),
@@ -216,24 +217,12 @@ impl Asked {
         }
     }
 
-    /// The request as one for a page, where it is a GET.
-    fn plain(&self) -> Option<PlainRequest> {
-        let uri = self.request.uri();
-        if self.request.method() != Method::GET {
-            return None;
-        }
-        let mut headers = heads::headers(self.request.headers()).ok()?;
-        if let Some(authority) = uri.authority() {
-            // It "MUST NOT" differ from `Host` (RFC 9113 §8.3.1), which stands for it here.
-            headers =
-                Headers::from_fields(headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("host"))).ok()?;
-            headers.push("host", authority.as_str()).ok()?;
-        }
-        PlainRequest::new(uri.path_and_query()?.as_str(), headers)
+    fn head(&self) -> heads::Head<'_> {
+        heads::Head::new(&self.request, self.request.extensions().get::<Protocol>().map(Protocol::as_str))
     }
 
     fn accept(&mut self, head: &ResponseHead) -> Result<Http2Stream, Error> {
-        let response = heads::response(head).map_err(Error::other)?;
+        let response = heads::response(head, Version::HTTP_2, ()).map_err(Error::other)?;
         let send = self.respond.send_response(response, false).map_err(|error| Error::Io(io_error(error)))?;
         // It is there until the request is answered.
         let inbox = self.inbox.take().ok_or(Error::Io(io::ErrorKind::NotConnected.into()))?;
@@ -242,7 +231,7 @@ impl Asked {
 
     /// Writes an answer other than a WebSocket.
     async fn refuse(mut self, head: &ResponseHead, body: Cow<'static, [u8]>) -> Result<(), h2::Error> {
-        let Ok(response) = heads::response(head) else { return Ok(()) };
+        let Ok(response) = heads::response(head, Version::HTTP_2, ()) else { return Ok(()) };
         let mut send = self.respond.send_response(response, body.is_empty())?;
         let mut rest = Bytes::from(body.into_owned());
         while !rest.is_empty() {
@@ -270,7 +259,7 @@ impl Drop for Asked {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use h2::ext::Protocol;
+    use http::Method;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
     use tokio::task::JoinHandle;
     use tokio::time::timeout;

@@ -13,7 +13,7 @@ use tokio_rustls::rustls::CommonState;
 pub struct TlsStream<S>(tokio_rustls::TlsStream<S>);
 
 impl<S> TlsStream<S> {
-    pub(super) fn new(stream: impl Into<tokio_rustls::TlsStream<S>>) -> Self {
+    pub(crate) fn new(stream: impl Into<tokio_rustls::TlsStream<S>>) -> Self {
         Self(stream.into())
     }
 

@@ -106,7 +106,7 @@ impl AcceptOptions {
         Deadline::after(self.accepting.common.handshake_timeout)
     }
 
-    #[cfg(feature = "h2")]
+    #[cfg(any(feature = "h2", feature = "hyper"))]
     pub(crate) const fn accepting(&self) -> &Accepting {
         &self.accepting
     }

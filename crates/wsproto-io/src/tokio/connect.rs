@@ -242,7 +242,7 @@ impl ConnectOptions {
     }
 
     /// What was chosen for the handshake.
-    #[cfg(feature = "h2")]
+    #[cfg(any(feature = "h2", feature = "hyper"))]
     pub(crate) const fn connecting(&self) -> &Connecting {
         &self.connecting
     }

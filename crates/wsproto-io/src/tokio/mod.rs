@@ -13,7 +13,7 @@
 //! | `connect.rs`, `dial.rs` | the client's end |
 //! | `accept.rs`, `serve.rs` | the server's end, for one connection and for all |
 //! | `serve/listening.rs`, `serve/server.rs` | who is let in; the life of one connection |
-//! | `shake.rs`, `transport.rs` | reading and writing before there is a connection; TCP, or TLS over it |
+//! | `shake.rs`, `transport.rs` | reading and writing before there is a connection; what lies under a WebSocket |
 
 mod accept;
 mod batch;
@@ -41,8 +41,10 @@ pub use pulse::RoundTrip;
 pub use serve::{Client, ServeOptions, serve};
 pub use split::{Reader, Writer};
 #[cfg(feature = "h2")]
+pub(crate) use timer::Timer;
+#[cfg(any(feature = "h2", feature = "hyper"))]
 pub(crate) use transport::Multiplexed;
 pub use transport::Transport;
 pub use websocket::WebSocket;
-#[cfg(feature = "h2")]
-pub(crate) use {shake::Deadline, shake::read, timer::Timer};
+#[cfg(any(feature = "h2", feature = "hyper"))]
+pub(crate) use {shake::Deadline, shake::read};

@@ -1,4 +1,4 @@
-//! TCP, TLS over it, or a stream of HTTP/2.
+//! TCP, TLS over it, a stream of HTTP/2, or what hyper makes of them.
 
 use std::fmt;
 use std::io;
@@ -11,8 +11,8 @@ use tokio::net::TcpStream;
 #[cfg(feature = "tls")]
 use crate::tls::TlsStream;
 
-/// What [`connect`](crate::connect) and [`serve`](crate::serve) put under a WebSocket: TCP, TLS over it, or a stream of
-/// HTTP/2 over either.
+/// What [`connect`](crate::connect), [`serve`](crate::serve) and hyper put under a WebSocket: TCP, TLS over it, or a stream
+/// of HTTP/2 over either.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Transport {
@@ -24,10 +24,14 @@ pub enum Transport {
     /// One of the streams of a connection that is shared.
     #[cfg(feature = "h2")]
     Http2(Box<crate::http2::Http2Stream>),
+    /// What hyper gave up: a stream of its HTTP/2, or a connection of HTTP/1.1 whose transport is of another type than these.
+    #[cfg(feature = "hyper")]
+    Hyper(Box<crate::hyper::HyperStream>),
 }
 
 impl Transport {
-    /// The TCP socket, for its addresses and options. `None` where it is shared with others, over HTTP/2.
+    /// The TCP socket, for its addresses and options. `None` where it is shared with others, over HTTP/2,
+    /// or is hyper's own.
     #[must_use]
     pub fn tcp(&self) -> Option<&TcpStream> {
         match self {
@@ -36,6 +40,8 @@ impl Transport {
             Self::Tls(tls) => Some(tls.stream()),
             #[cfg(feature = "h2")]
             Self::Http2(_) => None,
+            #[cfg(feature = "hyper")]
+            Self::Hyper(_) => None,
         }
     }
 
@@ -56,6 +62,8 @@ impl Transport {
             Self::Tcp(_) => None,
             #[cfg(feature = "h2")]
             Self::Http2(_) => None,
+            #[cfg(feature = "hyper")]
+            Self::Hyper(_) => None,
             Self::Tls(tls) => Some(tls.connection()),
         }
     }
@@ -67,6 +75,13 @@ pub(crate) struct Multiplexed<S> {
     pub(crate) poll_give: fn(&mut S, &mut Context<'_>, &mut Vec<u8>) -> Poll<io::Result<usize>>,
     /// Ends both directions at once, out of order. Nothing is read or written any more.
     pub(crate) reset: fn(&mut S),
+}
+
+impl<S: AsyncWrite + Unpin> Multiplexed<S> {
+    /// It can do no more than others.
+    #[cfg(any(feature = "h2", feature = "hyper"))]
+    pub(crate) const PLAIN: Self =
+        Self { poll_give: |stream, cx, bytes| Pin::new(stream).poll_write(cx, bytes), reset: |_| () };
 }
 
 #[cfg(feature = "h2")]
@@ -107,6 +122,8 @@ macro_rules! delegate {
             Transport::Tls(tls) => Pin::new(tls).$method($($argument),*),
             #[cfg(feature = "h2")]
             Transport::Http2(stream) => Pin::new(stream).$method($($argument),*),
+            #[cfg(feature = "hyper")]
+            Transport::Hyper(stream) => Pin::new(stream).$method($($argument),*),
         }
     };
 }

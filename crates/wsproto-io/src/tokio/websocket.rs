@@ -105,7 +105,7 @@ impl<S> WebSocket<S> {
     }
 
     /// The transport is one stream of several.
-    #[cfg(feature = "h2")]
+    #[cfg(any(feature = "h2", feature = "hyper"))]
     pub(crate) fn multiplexed(mut self, by: Multiplexed<S>) -> Self {
         self.inner.io.multiplexed = Some(by);
         self
