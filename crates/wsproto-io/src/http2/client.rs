@@ -93,17 +93,31 @@ impl Http2Connection {
     /// As [`connect`](crate::connect); [`Http2Unsupported`](Error::Http2Unsupported) where the server has no WebSockets over
     /// HTTP/2.
     pub async fn open(&self, path: &str) -> Result<WebSocket<Transport>, Error> {
+        self.open_with(path, |transport| transport).await
+    }
+
+    /// As [`open`](Self::open), on a transport that wraps the stream: what passes through it are frames, from the first on.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub async fn open_with<S>(&self, path: &str, wrap: impl FnOnce(Transport) -> S) -> Result<WebSocket<S>, Error> {
         let mut request = self.target.request()?;
         path.clone_into(&mut request.path);
-        self.open_request(request, self.options.deadline()).await
+        self.open_request(request, self.options.deadline(), wrap).await
     }
 
     /// As [`open`](Self::open), for the target that the connection was made for.
     pub(crate) async fn open_first(&self, deadline: Deadline) -> Result<WebSocket<Transport>, Error> {
-        self.open_request(self.target.request()?, deadline).await
+        self.open_request(self.target.request()?, deadline, |transport| transport).await
     }
 
-    async fn open_request(&self, request: ClientRequest, deadline: Deadline) -> Result<WebSocket<Transport>, Error> {
+    async fn open_request<S>(
+        &self,
+        request: ClientRequest,
+        deadline: Deadline,
+        wrap: impl FnOnce(Transport) -> S,
+    ) -> Result<WebSocket<S>, Error> {
         let handshake = ClientHandshake::http2(self.options.connecting().complete(request))?;
         let request = heads::connect(&handshake.request()).map_err(Error::other)?;
         let asked = async {
@@ -126,7 +140,7 @@ impl Http2Connection {
         match handshake.response(head)? {
             Outcome::Accepted(accepted) => {
                 let stream = Http2Stream::new(&self.hub, recv, send);
-                let transport = Transport::Http2(Box::new(stream));
+                let transport = wrap(Transport::Http2(Box::new(stream)));
                 Ok(self.options.opened(transport, accepted, Vec::new(), OsRandom::new()?).multiplexed())
             }
             Outcome::Rejected(head) => {
