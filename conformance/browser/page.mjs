@@ -7,45 +7,14 @@
 // base64 of the SHA-256 of its public key (SubjectPublicKeyInfo). NAME is a subprotocol that the server speaks. CHROMIUM
 // names the browser; otherwise the first of chromium, chromium-browser, google-chrome in PATH. Exit status: 0 all checks
 // passed, 1 one failed or could not run.
-import { accessSync, constants, mkdirSync, rmSync } from "node:fs";
-import { delimiter, join } from "node:path";
+import { mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { chromium } from "playwright-core";
+import { TIMEOUT, check, checks, fail, launch } from "./browser.mjs";
 
-const TIMEOUT = 30_000; // For a busy machine; nothing here takes a second on a quiet one.
 const MIB = 1024 * 1024;
 const DESKTOP = { width: 1280, height: 900 };
 const PHONE = { width: 360, height: 740 };
-
-function findBrowser() {
-  if (process.env.CHROMIUM) return process.env.CHROMIUM;
-  const folders = (process.env.PATH ?? "").split(delimiter).filter(Boolean);
-  for (const name of ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]) {
-    for (const folder of [...folders, "/usr/bin"]) {
-      const path = join(folder, name);
-      try {
-        accessSync(path, constants.X_OK);
-        return path;
-      } catch {
-        // Not here; the next.
-      }
-    }
-  }
-  throw new Error("no Chromium in PATH: install one, or name it in CHROMIUM");
-}
-
-let checks = 0;
-function check(holds, what) {
-  if (!holds) throw new Error(what);
-  checks += 1;
-}
-
-function launch(url, spki) {
-  const args = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", `--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE ${url.hostname}`];
-  if (spki) args.push(`--ignore-certificate-errors-spki-list=${spki}`);
-  return chromium.launch({ executablePath: findBrowser(), headless: true, chromiumSandbox: false, args, timeout: TIMEOUT });
-}
 
 /** Opens the page, and notes everything that it must not do. */
 async function open(browser, url, complaints) {
@@ -79,6 +48,14 @@ async function open(browser, url, complaints) {
 const text = (page, id) => page.locator(`#${id}`).textContent();
 const isState = (page, state) => page.locator(`#state[data-state=${state}]`).waitFor();
 
+/** The server tells the version of HTTP, after the WebSocket has opened. Browsers take HTTP/2 with TLS alone. */
+async function isVersion(page, url) {
+  const version = page.locator("#http").filter({ hasText: "HTTP/" });
+  await version.waitFor();
+  const shown = await version.textContent();
+  check(shown === (url.protocol === "https:" ? "HTTP/2" : "HTTP/1.1"), `the version of HTTP is shown as '${shown}'`);
+}
+
 async function negotiation(page, url) {
   await isState(page, "open");
   const transport = await text(page, "transport");
@@ -86,6 +63,7 @@ async function negotiation(page, url) {
   check(transport.startsWith(scheme), `the transport is shown as '${transport}'`);
   const extensions = await text(page, "extensions");
   check(extensions.includes("permessage-deflate"), `the extensions are shown as '${extensions}'`);
+  await isVersion(page, url);
   check((await text(page, "protocol")) === "none", "a subprotocol is shown that nobody asked for");
   check((await text(page, "binary-type")) === "arraybuffer", "the binary type is not shown");
 }
@@ -164,12 +142,15 @@ async function closing(page) {
   await page.locator("#reason").fill("");
 }
 
-async function reconnecting(page, subprotocol) {
+async function reconnecting(page, url, subprotocol) {
   await page.locator("#subprotocols").fill(subprotocol ? `unheard-of.example, ${subprotocol}` : "");
+  await page.locator("#path").fill("/chat?room=1");
   await page.locator("#connect").click();
   await isState(page, "open");
+  await page.locator("#log [data-kind=open]").filter({ hasText: `${url.host}/chat?room=1&http-version` }).waitFor();
   const shown = await text(page, "protocol");
   check(shown === (subprotocol ?? "none"), `the subprotocol is shown as '${shown}'`);
+  await isVersion(page, url);
   await say(page, "Back again");
 }
 
@@ -210,7 +191,7 @@ function steps(page, url, scheme, { out, subprotocol }) {
     ["shows what was negotiated", () => negotiation(page, url)],
     ["sends text", () => texts(page)],
     ["closes with a code and a reason", () => closing(page)],
-    ["connects again", () => reconnecting(page, subprotocol)],
+    ["connects again", () => reconnecting(page, url, subprotocol)],
     ["shows the server's close", () => tooBig(page)],
     ["sends a file of 3 MiB", () => file(page, "three.bin", 3 * MIB)],
     ["sends a file of no bytes", () => file(page, "empty.bin", 0)],
@@ -248,11 +229,7 @@ async function main() {
   } finally {
     await browser.close();
   }
-  console.log(`page: ok: Chromium ${version}, ${scheme}: ${checks} checks; screenshots in ${values.out}`);
+  console.log(`page: ok: Chromium ${version}, ${scheme}: ${checks()} checks; screenshots in ${values.out}`);
 }
 
-main().catch((error) => {
-  const message = error.message.replace(/\x1b\[\d+m/g, "").trim().replace(/\s*\n\s*/g, " ");
-  console.error(`page: FAILED: ${message}`);
-  process.exitCode = 1;
-});
+main().catch((error) => fail("page", error));

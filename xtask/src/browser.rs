@@ -1,4 +1,4 @@
-//! The page of `wsproto serve` in headless Chromium; the work is done by `conformance/browser/`.
+//! The page of `wsproto serve` in headless Chromium, and WebSockets over HTTP/2; the work is done by `conformance/browser/`.
 
 use std::fs;
 use std::path::Path;
@@ -15,24 +15,26 @@ use crate::workspace::Workspace;
 const SCRIPT: &str = "conformance/browser";
 
 /// What is needed of it.
-const FILES: [&str; 4] = ["README.md", "package.json", "package-lock.json", "page.mjs"];
+const FILES: [&str; 7] =
+    ["README.md", "browser.mjs", "net-log.mjs", "package.json", "package-lock.json", "page.mjs", "websockets.mjs"];
 
 /// The subprotocol that the server speaks, and that the page must show.
 const SUBPROTOCOL: &str = "chat.example";
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Builds the server, and uses its page, without TLS and with it. Screenshots: `target/browser/`.
+/// Builds the server, uses its page, without TLS and with it, and then WebSockets over HTTP/2 without the page. Screenshots:
+/// `target/browser/`.
 pub(crate) fn run(workspace: &Workspace) -> Result<Outcome> {
     if let Some(reason) = node::missing() {
-        return Ok(Outcome::LeftOut(format!("{reason}; the page was not seen in a browser")));
+        return Ok(Outcome::LeftOut(format!("{reason}; nothing was tried in a browser")));
     }
     if let Err(reason) = have_chromium() {
-        return Ok(Outcome::LeftOut(format!("{reason:#}; the page was not seen in a browser")));
+        return Ok(Outcome::LeftOut(format!("{reason:#}; nothing was tried in a browser")));
     }
     let folder = workspace.target().join("browser");
     if let Err(reason) = install(&folder) {
-        return Ok(Outcome::LeftOut(format!("{reason:#}; the page was not seen in a browser")));
+        return Ok(Outcome::LeftOut(format!("{reason:#}; nothing was tried in a browser")));
     }
     CommandLine::new("cargo build --release --locked -p wsproto-cli").run()?;
     let wsproto = workspace.target().join("release/wsproto");
@@ -40,6 +42,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<Outcome> {
         let server = Server::start(&wsproto, arguments)?;
         server.show(&folder)?;
     }
+    let script = CommandLine::new("node").path(&folder.join("websockets.mjs")).arg("--wsproto").path(&wsproto);
+    script.arg("--out").path(&folder).run_within(2 * MINUTE)?;
     Ok(Outcome::Passed)
 }
 

@@ -23,10 +23,19 @@ struct Taps {
 }
 
 impl<S> Tapped<S> {
-    /// Shows the frames on this screen, if there is one.
-    pub(crate) fn new(stream: S, screen: Option<Screen>) -> Self {
-        let taps = screen.map(|screen| Taps { screen, received: Tap::new('<'), sent: Tap::new('>') });
-        Self { stream, taps }
+    /// Shows the frames on this screen, if there is one; those behind the heads of a handshake by HTTP/1.1.
+    pub(crate) fn with_heads(stream: S, screen: Option<Screen>) -> Self {
+        Self::new(stream, screen, Phase::Head)
+    }
+
+    /// The same on a stream of HTTP/2, which has no heads.
+    pub(crate) fn without_heads(stream: S, screen: Option<Screen>) -> Self {
+        Self::new(stream, screen, Phase::Header)
+    }
+
+    fn new(stream: S, screen: Option<Screen>, phase: Phase) -> Self {
+        let taps = |screen| Taps { screen, received: Tap::new('<', phase.clone()), sent: Tap::new('>', phase) };
+        Self { stream, taps: screen.map(taps) }
     }
 }
 
@@ -64,7 +73,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tapped<S> {
     }
 }
 
-/// One direction: first the heads of HTTP, then frames.
+/// One direction: first the heads of HTTP/1.1, then frames.
 #[derive(Debug)]
 struct Tap {
     /// `<` for what is received, `>` for what is sent.
@@ -76,7 +85,7 @@ struct Tap {
     begun: Vec<u8>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Phase {
     Head,
     Header,
@@ -93,8 +102,8 @@ enum Phase {
 const SHOWN: usize = 16;
 
 impl Tap {
-    const fn new(arrow: char) -> Self {
-        Self { arrow, phase: Phase::Head, ahead: 0, begun: Vec::new() }
+    const fn new(arrow: char, phase: Phase) -> Self {
+        Self { arrow, phase, ahead: 0, begun: Vec::new() }
     }
 
     /// Shows the frames that are complete with these bytes.
@@ -221,7 +230,7 @@ mod tests {
                         < binary fin=1 rsv=000 mask=- len=128 07 07 07 07 07 07 07 07 07 07 07 07 07 07 07 07 …\n\
                         < close fin=1 rsv=100 mask=01020304 len=0\n";
         for size in [1, 2, 3, 7, 1000] {
-            let (mut tap, mut text) = (Tap::new('<'), String::new());
+            let (mut tap, mut text) = (Tap::new('<', Phase::Head), String::new());
             bytes.chunks(size).for_each(|piece| tap.pass(piece, &mut text));
             assert_eq!(text, expected, "in pieces of {size}");
         }
@@ -229,7 +238,7 @@ mod tests {
 
     #[test]
     fn what_is_sent_is_shown_unmasked() {
-        let (mut tap, mut text) = (Tap::new('>'), String::new());
+        let (mut tap, mut text) = (Tap::new('>', Phase::Head), String::new());
         tap.pass(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n\x81\x81\x01\0\0\0\x40\x83\0", &mut text);
         assert_eq!(
             text,
@@ -239,7 +248,7 @@ mod tests {
 
     #[test]
     fn a_rejection_holds_no_frames() {
-        let (mut tap, mut text) = (Tap::new('<'), String::new());
+        let (mut tap, mut text) = (Tap::new('<', Phase::Head), String::new());
         tap.pass(b"HTTP/1.1 403 Forbidden\r\n\r\n\x81\x01A", &mut text);
         assert_eq!(text, "");
     }

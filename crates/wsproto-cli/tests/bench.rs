@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::collections::HashMap;
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use tokio::runtime::{Builder, Runtime};
 use wsproto_io::wsproto::{CloseCode, Limits};
 use wsproto_io::{AcceptOptions, Client, Decision, Error, Message, ServeOptions, Transport, WebSocket, serve};
 
-use support::{BINARY, run, text};
+use support::{BINARY, Server, run, text};
 
 /// A server in this process, and what it counts.
 struct Peer {
@@ -98,6 +99,30 @@ fn bench_measures_an_echo_server() {
         let shares = table.lines().filter_map(|line| line.split_once(" %")?.0.rsplit(' ').next()?.parse::<f64>().ok());
         let sum: f64 = shares.sum();
         assert!((99.0..101.0).contains(&sum), "{sum}: {table}");
+    }
+}
+
+/// A hundred WebSockets share a connection.
+#[test]
+fn bench_measures_over_http2() {
+    for tls in [false, true] {
+        let mut server = Server::start(if tls { &["-v", "--tls-self-signed"] } else { &["-v"] });
+        let url = format!("{}chat?a=b", server.url);
+        let (code, table, said) = bench(&url, &["--http2", "--insecure", "--connections", "150"]);
+        let warned = if tls { "warning: nobody has checked who the server is (--insecure)\n" } else { "" };
+        assert_eq!((code, said.as_str()), (0, warned), "{table}");
+        assert_eq!(row(&table, "connections"), Some("150 of 150, streams of HTTP/2"), "{table}");
+        assert!(number_of(&table, "messages") > 150, "{table}");
+        server.signal("-TERM");
+        assert!(server.wait(Duration::from_secs(5)).success());
+        let log = server.stderr();
+        let mut of_address = HashMap::new();
+        for address in log.lines().filter_map(|line| line.strip_suffix(": connected to /chat, HTTP/2")) {
+            *of_address.entry(address).or_insert(0) += 1;
+        }
+        let mut streams: Vec<_> = of_address.into_values().collect();
+        streams.sort_unstable();
+        assert_eq!(streams, [50, 100], "{log}");
     }
 }
 

@@ -385,3 +385,18 @@ fn connect_uses_http2_where_it_is_asked_to() {
         assert!(said.contains("http: 2"), "{said}");
     }
 }
+
+/// Those of the stream alone, from the first on: HTTP/2 has no heads among them.
+#[test]
+fn connect_shows_frames_over_http2() {
+    let server = Server::start(&[]);
+    let output = connect(&server.url, &["--http2", "--show-frames", "--no-deflate"], b"one\n");
+    let said = text(&output.stderr);
+    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(0), "one\n"), "{said}");
+    let frames: Vec<_> = said.lines().map(|line| line.split(" mask=").next().unwrap()).collect();
+    for frame in ["text fin=1 rsv=000", "close fin=1 rsv=000"] {
+        let shown = ['>', '<'].map(|arrow| frames.iter().position(|line| *line == format!("{arrow} {frame}")));
+        assert!(shown[0].is_some() && shown[0] < shown[1], "{said}");
+    }
+    assert!(frames.len() == 4 && said.contains("len=3 6f 6e 65"), "{said}");
+}

@@ -17,7 +17,7 @@ use wsproto_io::tls::rustls::pki_types::ServerName;
 use wsproto_io::tls::rustls::server::ParsedCertificate;
 use wsproto_io::tls::{ClientTls, Fingerprints};
 use wsproto_io::wsproto::CloseCode;
-use wsproto_io::{Error, Message, Timeout};
+use wsproto_io::{Error, Http, Message, Timeout};
 
 use support::{Server, assert_fails, run, text};
 
@@ -209,12 +209,42 @@ fn serve_logs_connections_only_when_asked() {
         server.signal("-TERM");
         server.wait(Duration::from_secs(5));
         let log = server.stderr();
-        for line in ["connected to /path\n", &format!("connected to /{}...\n", &long[..199]), "closed with code 1000\n"]
-        {
+        let long = format!("connected to /{}..., HTTP/1.1\n", &long[..199]);
+        for line in ["connected to /path, HTTP/1.1\n", &long, "closed with code 1000\n"] {
             assert_eq!(log.contains(line), expected, "{line}: {log}");
         }
         assert!(!log.contains("secret"), "{log}");
         assert!(expected || log.is_empty(), "{log}");
+    }
+}
+
+/// Its version of HTTP is told in the log, and to who asks for it; for all others it is a plain echo.
+#[test]
+fn serve_tells_by_which_version_of_http_a_connection_came() {
+    for tls in [false, true] {
+        let mut server = Server::start(if tls { &["-v", "--tls-self-signed"] } else { &["-v"] });
+        let client = ClientTls::dangerous_without_verification().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        for (http, version) in [(Http::One, "HTTP/1.1"), (Http::Two, "HTTP/2")] {
+            let options = wsproto_io::ConnectOptions::new().tls(client.clone()).http_version(http);
+            for (path, told) in [("?http-version", true), ("a?b&http-version&c", true), ("?http-version=2", false)] {
+                let url = format!("{}{path}", server.url);
+                runtime.block_on(async {
+                    let mut socket = options.connect(url).await.unwrap();
+                    socket.send("hello").await.unwrap();
+                    for expected in told.then_some(version).into_iter().chain(["hello"]) {
+                        assert_eq!(socket.recv().await.unwrap(), Some(Message::Text(expected.into())));
+                    }
+                    socket.close(CloseCode::NORMAL, "").await.unwrap();
+                });
+            }
+        }
+        server.signal("-TERM");
+        assert!(server.wait(Duration::from_secs(5)).success());
+        let log = server.stderr();
+        for version in ["HTTP/1.1", "HTTP/2"] {
+            assert_eq!(log.matches(&format!("connected to /, {version}\n")).count(), 2, "{log}");
+        }
     }
 }
 

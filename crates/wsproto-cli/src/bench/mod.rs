@@ -12,11 +12,11 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::runtime;
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use wsproto_io::wsproto::{CloseCode, Limits};
-use wsproto_io::{self as ws, ConnectOptions, Transport, WebSocket};
+use wsproto_io::{self as ws, ConnectOptions, Http2Connection, Transport, WebSocket};
 
 use crate::connect::opening::{Opening, seconds};
 use crate::interrupts::Interrupts;
@@ -58,7 +58,14 @@ pub(crate) struct Arguments {
     /// Offer compression (permessage-deflate)
     #[arg(long)]
     deflate: bool,
+    /// Use HTTP/2 (RFC 8441): a hundred of the connections are streams of one TCP connection, the next hundred of another. The
+    /// server of a ws:// URL has to know, and to let in a hundred streams
+    #[arg(long)]
+    http2: bool,
 }
+
+/// How many WebSockets share a connection of HTTP/2: as many as RFC 9113 §6.5.2 recommends to let in.
+const STREAMS: u32 = 100;
 
 /// How many connections are opened at a time: not more than a server's queue of new ones usually holds.
 const OPENING: usize = 64;
@@ -145,16 +152,36 @@ fn open_all(
         let _ = writeln!(io::stderr(), "{warning}");
     }
     let places = Arc::new(Semaphore::new(OPENING));
-    for _ in 0..arguments.connections {
+    let (time, path) = (arguments.timeout, arguments.opening.path());
+    let mut shared = Arc::default();
+    for number in 0..arguments.connections {
         let (options, places, url) = (options.clone(), Arc::clone(&places), arguments.opening.url.clone());
-        let time = arguments.timeout;
+        if number % STREAMS == 0 {
+            shared = Arc::default();
+        }
+        let shared = arguments.http2.then(|| (Arc::clone(&shared), path.clone()));
         opening.spawn(async move {
             // (It is never closed.)
             let _place = places.acquire().await;
-            open(options, &url, time).await
+            match shared {
+                Some((shared, path)) => open_http2(&options, &url, &path, &shared, time).await,
+                None => open(options, &url, time).await,
+            }
         });
     }
     Ok(())
+}
+
+/// Opens a stream on the connection that it shares; the first of them makes that. All together in this time.
+async fn open_http2(
+    options: &ConnectOptions,
+    url: &str,
+    path: &str,
+    shared: &OnceCell<Http2Connection>,
+    time: Duration,
+) -> Result<WebSocket<Transport>, ws::Error> {
+    let opening = async { shared.get_or_try_init(|| options.http2(url)).await?.open(path).await };
+    timeout(time, opening).await.unwrap_or(Err(ws::Error::Timeout(ws::Timeout::Connect)))
 }
 
 /// Connects and shakes hands, both together in this time.

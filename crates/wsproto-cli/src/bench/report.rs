@@ -19,11 +19,12 @@ pub(super) struct Report<'a> {
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Arguments { connections, depth, size, text, deflate, .. } = self.arguments;
+        let Arguments { connections, depth, size, text, deflate, http2, .. } = self.arguments;
         let seconds = self.measured.as_secs_f64().max(f64::MIN_POSITIVE);
         let kind = if *text { "text" } else { "binary" };
         let compressed = if *deflate { ", compression offered" } else { "" };
-        row(f, "connections", format_args!("{} of {connections}", self.connected))?;
+        let streams = if *http2 { ", streams of HTTP/2" } else { "" };
+        row(f, "connections", format_args!("{} of {connections}{streams}", self.connected))?;
         row(f, "load", format_args!("{depth} in flight each, {size} bytes, {kind}{compressed}"))?;
         row(f, "seconds", format_args!("{seconds:.2}"))?;
         row(f, "messages", self.total.messages())?;

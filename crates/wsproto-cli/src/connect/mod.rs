@@ -15,11 +15,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime;
 use tokio::time::{sleep, timeout};
 use wsproto_io::wsproto::{CloseCode, Limits};
-use wsproto_io::{self as ws, ConnectOptions, Handle, Http, Reader, Timeout, Transport, WebSocket};
+use wsproto_io::{self as ws, ConnectOptions, Handle, Reader, Timeout, Transport, WebSocket};
 
 use crate::frames::Tapped;
 use crate::interrupts::Interrupts;
@@ -57,7 +56,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     http2: bool,
     /// Show every frame, both ways, on standard error
-    #[arg(long, conflicts_with = "http2")]
+    #[arg(long)]
     show_frames: bool,
     /// Longest message that is accepted, in bytes, after inflation
     #[arg(long, value_name = "BYTES", default_value_t = 1 << 20)]
@@ -65,6 +64,13 @@ pub(crate) struct Arguments {
     /// Tell on standard error what was connected to, what was agreed on, and how it ended
     #[arg(short, long)]
     verbose: bool,
+}
+
+impl Arguments {
+    /// Where the frames are shown, if they are to be.
+    fn screen_for_frames(&self, screen: &Screen) -> Option<Screen> {
+        self.show_frames.then(|| screen.clone())
+    }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
@@ -84,29 +90,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
 async fn session(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let screen = Screen::new();
     let mut interrupts = Interrupts::new()?;
-    if arguments.http2 {
-        let socket = tokio::select! {
-            socket = open_http2(arguments, &screen) => socket?,
-            () = interrupts.end_at_next() => return Ok(()),
-        };
-        return talk(arguments, screen, interrupts, socket).await;
-    }
     let socket = tokio::select! {
         socket = open(arguments, &screen) => socket?,
         () = interrupts.end_at_next() => return Ok(()),
     };
-    talk(arguments, screen, interrupts, socket).await
-}
-
-async fn talk<S>(
-    arguments: &Arguments,
-    screen: Screen,
-    interrupts: Interrupts,
-    socket: WebSocket<S>,
-) -> Result<(), Box<dyn Error>>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
     let (handle, verbose) = (socket.handle(), arguments.verbose);
     let (mut reader, writer) = socket.split();
 
@@ -200,42 +187,54 @@ fn explain(opening: &Opening, error: &ws::Error) -> String {
     }
 }
 
-/// Opens a WebSocket over HTTP/2, in the time that there is.
-async fn open_http2(arguments: &Arguments, screen: &Screen) -> Result<WebSocket<Transport>, String> {
-    let options = options(arguments, screen)?.http_version(Http::Two);
-    let late = Err(ws::Error::Timeout(Timeout::Connect));
-    let opened = timeout(arguments.timeout, options.connect(&arguments.opening.url)).await.unwrap_or(late);
+/// Connects and shakes hands, both together in the time that there is.
+async fn open(arguments: &Arguments, screen: &Screen) -> Result<WebSocket<Tapped<Transport>>, String> {
+    let options = options(arguments, screen)?;
+    let opened = if arguments.http2 {
+        open_http2(arguments, options, screen).await
+    } else {
+        open_http1(arguments, options, screen).await
+    };
     let socket = opened.map_err(|error| explain(&arguments.opening, &error))?;
     if arguments.verbose {
-        screen.note("http: 2");
-        tell_agreed(&socket, screen);
+        screen.note(&format!("subprotocol: {}", socket.subprotocol().unwrap_or("none")));
+        screen.note(&format!("extensions: {}", socket.extensions().unwrap_or("none")));
     }
     Ok(socket)
 }
 
-/// Connects and shakes hands, both together in the time that there is.
-async fn open(arguments: &Arguments, screen: &Screen) -> Result<WebSocket<Tapped<Transport>>, String> {
+async fn open_http1(
+    arguments: &Arguments,
+    options: ConnectOptions,
+    screen: &Screen,
+) -> Result<WebSocket<Tapped<Transport>>, ws::Error> {
     let begun = Instant::now();
-    let opening = &arguments.opening;
-    let options = options(arguments, screen)?;
-    let failed = |error: ws::Error| explain(opening, &error);
+    let url = &arguments.opening.url;
     let late = Err(ws::Error::Timeout(Timeout::Connect));
-    let transport = timeout(arguments.timeout, options.open(&opening.url)).await.unwrap_or(late).map_err(failed)?;
+    let transport = timeout(arguments.timeout, options.open(url)).await.unwrap_or(late)?;
     if arguments.verbose {
         tell_transport(&transport, screen);
     }
     let options = options.handshake_timeout(arguments.timeout.saturating_sub(begun.elapsed()));
-    let tapped = Tapped::new(transport, arguments.show_frames.then(|| screen.clone()));
-    let socket = options.connect_on(&opening.url, tapped).await.map_err(failed)?;
-    if arguments.verbose {
-        tell_agreed(&socket, screen);
-    }
-    Ok(socket)
+    options.connect_on(url, Tapped::with_heads(transport, arguments.screen_for_frames(screen))).await
 }
 
-fn tell_agreed<S>(socket: &WebSocket<S>, screen: &Screen) {
-    screen.note(&format!("subprotocol: {}", socket.subprotocol().unwrap_or("none")));
-    screen.note(&format!("extensions: {}", socket.extensions().unwrap_or("none")));
+async fn open_http2(
+    arguments: &Arguments,
+    options: ConnectOptions,
+    screen: &Screen,
+) -> Result<WebSocket<Tapped<Transport>>, ws::Error> {
+    let opened = async {
+        let connection = options.http2(&arguments.opening.url).await?;
+        let tap = |transport| Tapped::without_heads(transport, arguments.screen_for_frames(screen));
+        connection.open_with(&arguments.opening.path(), tap).await
+    };
+    let late = Err(ws::Error::Timeout(Timeout::Connect));
+    let socket = timeout(arguments.timeout, opened).await.unwrap_or(late)?;
+    if arguments.verbose {
+        screen.note("http: 2");
+    }
+    Ok(socket)
 }
 
 /// What is known before the WebSocket's handshake: where that fails, it is of use.
@@ -261,10 +260,7 @@ async fn close_at_interrupt(mut interrupts: Interrupts, handle: Handle, interrup
 }
 
 /// Prints each message as a line, until the connection ends.
-async fn print_messages<S>(reader: &mut Reader<S>, screen: &Screen) -> Result<(), Box<dyn Error>>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+async fn print_messages(reader: &mut Reader<Tapped<Transport>>, screen: &Screen) -> Result<(), Box<dyn Error>> {
     let mut line = Vec::new();
     while let Some(message) = reader.recv().await? {
         screen.message(&message, &mut line)?;

@@ -94,6 +94,13 @@ impl Opening {
         }
     }
 
+    /// The path of the URL, with its query. (Whether it is a URL is not asked here.)
+    pub(crate) fn path(&self) -> String {
+        let rest = self.url.split_once("://").map_or(self.url.as_str(), |(_, rest)| rest);
+        let path = rest.find(['/', '?']).map_or("", |start| &rest[start..]);
+        if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
+    }
+
     /// The URL without its user information, as it can be shown.
     pub(crate) fn shown_url(&self) -> String {
         let (scheme, rest) = self.url.split_once("://").unwrap_or(("", &self.url));
@@ -156,6 +163,19 @@ mod tests {
         assert_eq!(show_body(&more, true), format!(": {most} (and at least 2 characters more)"));
     }
 
+    fn opening(url: &str) -> Opening {
+        Opening { url: url.to_owned(), header: vec![], subprotocol: vec![], ca: None, insecure: false }
+    }
+
+    #[test]
+    fn a_path_begins_with_a_slash() {
+        for (url, path) in
+            [("ws://h", "/"), ("ws://h/", "/"), ("ws://u:p@[::1]:80/a/b?c=/d?", "/a/b?c=/d?"), ("wss://h?x", "/?x")]
+        {
+            assert_eq!(opening(url).path(), path, "{url}");
+        }
+    }
+
     #[test]
     fn a_password_is_shown_nowhere() {
         for (url, shown) in [
@@ -167,9 +187,7 @@ mod tests {
             ("h", "h"),
             ("ws://h/\u{1b}[2J", "ws://h/\\u{1b}[2J"),
         ] {
-            let opening =
-                Opening { url: url.to_owned(), header: vec![], subprotocol: vec![], ca: None, insecure: false };
-            assert_eq!(opening.shown_url(), shown);
+            assert_eq!(opening(url).shown_url(), shown);
         }
     }
 }

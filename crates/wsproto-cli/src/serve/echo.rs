@@ -11,6 +11,10 @@ use wsproto_io::{Batch, Client, Error, Transport, WebSocket};
 
 use super::log;
 
+/// A client that has this in its query is told by which version of HTTP it came, in a message before all others: a page cannot
+/// see that of its WebSocket.
+const VERSION: &str = "http-version";
+
 /// Logs a connection, echoes on it until it ends, and logs that. (It keeps nothing of the request meanwhile.)
 pub(super) fn echo(
     mut socket: WebSocket<Transport>,
@@ -18,10 +22,16 @@ pub(super) fn echo(
     log: Arc<Log>,
 ) -> impl Future<Output = Result<(), Error>> + Send + use<> {
     let subprotocol = socket.subprotocol().map(|name| format!(", subprotocol {name}")).unwrap_or_default();
-    log.about(client.address, &format!("connected to {}{subprotocol}", shown(client.request.path())));
+    let path = shown(client.request.path());
+    log.about(client.address, &format!("connected to {path}, {}{subprotocol}", version(&socket)));
     // Boxed, and only where it is wanted: a connection that waits is small.
     let told = log.verbose.then(|| Box::new((log, client.address)));
+    let asks = client.request.query().is_some_and(|query| query.split('&').any(|field| field == VERSION));
     async move {
+        if asks {
+            let version = version(&socket);
+            Box::pin(socket.feed(version)).await?;
+        }
         if !has_ended(echo_all(&mut socket).await)? {
             Box::pin(socket.close(CloseCode::GOING_AWAY, "")).await?;
         }
@@ -30,6 +40,11 @@ pub(super) fn echo(
         }
         Ok(())
     }
+}
+
+/// The version of HTTP that a WebSocket came by, as RFC 9110 §2.5 writes it.
+fn version(socket: &WebSocket<Transport>) -> &'static str {
+    if matches!(socket.stream(), Transport::Http2(_)) { "HTTP/2" } else { "HTTP/1.1" }
 }
 
 /// The longest path that is logged whole.

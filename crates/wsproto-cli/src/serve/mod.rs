@@ -28,7 +28,11 @@ use self::echo::Log;
 use self::identity::Identity;
 use crate::interrupts::Interrupts;
 
-/// Runs an echo server: every message comes back, on every path. A browser that opens the address is shown a page.
+/// Runs an echo server: every message comes back, on every path, over HTTP/1.1 and HTTP/2. A browser that opens the address is
+/// shown a page.
+///
+/// A client that has `http-version` in its query is told which of the two it is, in a text message before all others: `HTTP/1.1` or
+/// `HTTP/2`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
     SIGTERM and SIGINT stop the server: everybody gets a Close with 1001, and 2 seconds to answer it; after 3 seconds, \
@@ -63,7 +67,7 @@ pub(crate) struct Arguments {
     /// An origin whose pages are let in, or `any`; may be given several times [default: the same host]
     #[arg(long, value_name = "ORIGIN|any")]
     origin: Vec<String>,
-    /// Log connections to standard error
+    /// Log connections to standard error, each with its version of HTTP
     #[arg(short, long)]
     verbose: bool,
 }

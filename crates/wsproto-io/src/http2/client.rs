@@ -13,7 +13,7 @@ use h2::{Reason, RecvStream};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use wsproto::OsRandom;
-use wsproto::handshake::{ClientHandshake, ClientRequest, Outcome, ResponseHead};
+use wsproto::handshake::{Accepted, ClientHandshake, ClientRequest, Outcome, ResponseHead};
 
 use super::hub::{Driven, Hub};
 use super::inbox::io_error;
@@ -103,23 +103,47 @@ impl Http2Connection {
     /// As [`connect`](crate::connect); [`Http2Unsupported`](Error::Http2Unsupported) where the server has no WebSockets over
     /// HTTP/2.
     pub async fn open(&self, path: &str) -> Result<WebSocket<Transport>, Error> {
+        let (transport, accepted) = self.ask(self.request(path)?, false, self.options.deadline()).await?;
+        self.opened(transport, accepted, Multiplexed::HTTP2)
+    }
+
+    /// As [`open`](Self::open), on a transport that wraps the stream: what passes through it are frames, from the first on.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub async fn open_with<S>(&self, path: &str, wrap: impl FnOnce(Transport) -> S) -> Result<WebSocket<S>, Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let (transport, accepted) = self.ask(self.request(path)?, false, self.options.deadline()).await?;
+        self.opened(wrap(transport), accepted, Multiplexed::PLAIN)
+    }
+
+    /// As [`open`](Self::open), for the target that the connection was made for. `follows`: whether a redirect will be followed.
+    async fn open_first(&self, follows: bool, deadline: Deadline) -> Result<WebSocket<Transport>, Error> {
+        let (transport, accepted) = self.ask(self.target.request()?, follows, deadline).await?;
+        self.opened(transport, accepted, Multiplexed::HTTP2)
+    }
+
+    fn request(&self, path: &str) -> Result<ClientRequest, Error> {
         let mut request = self.target.request()?;
         path.clone_into(&mut request.path);
-        self.open_request(request, false, self.options.deadline()).await
+        Ok(request)
     }
 
-    /// As [`open`](Self::open), for the target that the connection was made for.
-    async fn open_first(&self, follows: bool, deadline: Deadline) -> Result<WebSocket<Transport>, Error> {
-        self.open_request(self.target.request()?, follows, deadline).await
+    fn opened<S>(&self, stream: S, accepted: Accepted, by: Multiplexed<S>) -> Result<WebSocket<S>, Error> {
+        Ok(self.options.opened(stream, accepted, Vec::new(), OsRandom::new()?).multiplexed(by))
     }
 
-    /// `follows`: whether a redirect will be followed, so that nobody wants its body.
-    async fn open_request(
+    /// Asks for a WebSocket: its stream, and what was agreed on. `follows`: whether a redirect will be followed, so that nobody
+    /// wants its body.
+    async fn ask(
         &self,
         request: ClientRequest,
         follows: bool,
         deadline: Deadline,
-    ) -> Result<WebSocket<Transport>, Error> {
+    ) -> Result<(Transport, Accepted), Error> {
         let handshake = ClientHandshake::http2(self.options.connecting().complete(request))?;
         let mut request = heads::request(&handshake.request())?;
         request.extensions_mut().insert(Protocol::from_static("websocket"));
@@ -142,11 +166,7 @@ impl Http2Connection {
         match handshake.response(head)? {
             Outcome::Accepted(accepted) => {
                 let stream = Http2Stream::new(&self.hub, recv, send);
-                let transport = Transport::Http2(Box::new(stream));
-                Ok(self
-                    .options
-                    .opened(transport, accepted, Vec::new(), OsRandom::new()?)
-                    .multiplexed(Multiplexed::HTTP2))
+                Ok((Transport::Http2(stream.into()), accepted))
             }
             Outcome::Rejected(head) => {
                 let headers = head.headers().clone();
