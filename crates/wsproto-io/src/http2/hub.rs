@@ -66,6 +66,10 @@ impl Hub {
     /// A stream that we have ended waits for the peer's end.
     pub(super) fn leave(&self, inbox: Weak<Inbox>) {
         let mut state = self.state();
+        if state.left.len() == state.left.capacity() {
+            // Most peers end theirs at once: those need no place, however many there were.
+            state.left.retain(|(_, inbox)| inbox.strong_count() > 0);
+        }
         state.left.push_back((Instant::now() + LEFT, inbox));
         state.has_new_left = true;
         let driver = state.driver.take();
@@ -154,5 +158,19 @@ impl<C> Drop for Driven<C> {
     fn drop(&mut self) {
         drop(self.connection.take());
         self.hub.take();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn streams_that_have_ended_are_not_kept_in_mind() {
+        let hub = Hub::default();
+        for _ in 0..10_000 {
+            hub.leave(Weak::new());
+        }
+        assert!(hub.state().left.capacity() < 100);
     }
 }
