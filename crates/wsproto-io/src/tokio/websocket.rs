@@ -18,7 +18,7 @@ use super::receiving::{poll_close, poll_message, poll_unread};
 use super::sending::Sending;
 use super::side::{Side, Tasks};
 use super::split::{self, Reader, Writer};
-#[cfg(feature = "h2")]
+#[cfg(any(feature = "h2", feature = "hyper"))]
 use super::transport::Multiplexed;
 use crate::error::{Closed, Error};
 use crate::incoming::Incoming;
