@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use wsproto::OsRandom;
 use wsproto::handshake::{Accepted, ClientHandshake, ClientRequest, Outcome, ResponseHead};
 
+use super::batching::Batching;
 use super::hub::{Driven, Hub};
 use super::inbox::io_error;
 use super::stream::Http2Stream;
@@ -67,7 +68,7 @@ impl Http2Connection {
             .max_send_buffer_size(STREAM_WINDOW as usize)
             // None before the server's settings: so they can be seen to arrive.
             .initial_max_send_streams(0);
-        let handshake = async { builder.handshake::<_, Bytes>(io).await.map_err(io_error) };
+        let handshake = async { builder.handshake::<_, Bytes>(Batching::new(io, Vec::new())).await.map_err(io_error) };
         let (send, connection) = deadline.hold(handshake).await?;
         let (settle, settled) = watch::channel(false);
         let mut driven = Driven::new(connection);

@@ -2,6 +2,7 @@
 //!
 //! | file | what it holds |
 //! |---|---|
+//! | `batching.rs` | a transport that is read in large pieces, and written once for each turn |
 //! | `hub.rs` | a connection's turns, after each of which all that arrived is taken from `h2` |
 //! | `inbox.rs` | what arrived on one stream and was not read yet |
 //! | `chunks.rs` | those bytes, few places for many small frames |
@@ -10,6 +11,7 @@
 //! | `server.rs` | a server's connection: requests become WebSockets, pages, or errors |
 //! | `client.rs` | a client's connection, on which WebSockets are opened |
 
+mod batching;
 mod chunks;
 mod client;
 mod hub;
@@ -22,7 +24,8 @@ pub(crate) use client::WithoutHttp2;
 pub use client::{Http, Http2Connection};
 pub use stream::Http2Stream;
 
-pub(crate) use preface::{Begun, Rewind, tell};
+pub(crate) use batching::Batching;
+pub(crate) use preface::{Begun, tell};
 pub(crate) use server::{Asked, begin, run};
 
 /// Its name in TLS (RFC 9113 §3.2).

@@ -46,7 +46,7 @@ impl<H> Server<H> {
 }
 
 #[cfg(feature = "h2")]
-type Http2 = h2::server::Connection<crate::http2::Rewind<Transport>, bytes::Bytes>;
+type Http2 = h2::server::Connection<crate::http2::Batching<Transport>, bytes::Bytes>;
 
 /// What a connection turned out to be.
 enum Shaken {
