@@ -7,8 +7,9 @@ use http::{Request, Response, Version};
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::{http1, http2};
 use hyper::ext::Protocol;
+use hyper::upgrade::OnUpgrade;
 use wsproto::OsRandom;
-use wsproto::handshake::{ClientHandshake, Outcome, ResponseHead};
+use wsproto::handshake::{ClientHandshake, Outcome, ResponseError, ResponseHead};
 
 use super::settings::ExtendedConnect;
 use super::stream::transport;
@@ -104,7 +105,9 @@ impl ConnectOptions {
         let head = ResponseHead::new(response.status().as_u16(), heads::headers(response.headers())?)?;
         match handshake.response(head)? {
             Outcome::Accepted(accepted) => {
-                let on = hyper::upgrade::on(&mut response);
+                // hyper takes only a 200 for it.
+                let status = ResponseError::Status(response.status().as_u16());
+                let on = response.extensions_mut().remove::<OnUpgrade>().ok_or(status)?;
                 let upgraded = deadline.hold(async { on.await.map_err(broken) }).await?;
                 let (transport, first) = transport(upgraded, version);
                 let socket = self.opened(transport, accepted, first, random);

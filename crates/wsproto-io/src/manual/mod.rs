@@ -17,3 +17,7 @@ pub mod streaming {}
 #[cfg(feature = "tls")]
 #[doc = include_str!("in_the_world.md")]
 pub mod in_the_world {}
+
+#[cfg(all(feature = "axum", feature = "tls"))]
+#[doc = include_str!("coming_from.md")]
+pub mod coming_from {}
