@@ -54,16 +54,21 @@ impl Peer {
         pairs.map(|(name, value)| (name.to_owned(), value.parse().unwrap())).collect()
     }
 
-    /// Waits until it can send no more, and judges how much was accepted until then.
-    fn stalls(&mut self, smallest: u64) {
+    /// Waits until it can send no more, and judges how much was accepted until then: as much as there is room for on the way,
+    /// and in our queue, and a message for what is cut between them.
+    fn stalls(&mut self, smallest: u64, on_the_way: u64) {
         let numbers = self.numbers("stalled");
-        // What the peer's system, ours and the queue took; a message for what is cut between them.
-        let most = most_in_sockets().unwrap_or(32 * MIB) + 256 * KIB;
-        assert!(most < OFFERED, "the sockets of this machine could take all that is offered");
+        let most = on_the_way + 256 * KIB;
         let accepted = numbers["accepted"] * smallest;
         assert!(accepted <= most, "{accepted} bytes were accepted by a peer that takes nothing");
         assert!(numbers["queued"] <= 129 * KIB, "{} bytes are queued", numbers["queued"]);
         assert!(numbers["growth"] <= GROWTH, "it grew by {} bytes meanwhile", numbers["growth"]);
+    }
+
+    /// Waits until it tells that its siblings, all of them, went on.
+    fn has_siblings_that_go_on(&mut self) {
+        let least = self.numbers("siblings")["least"];
+        assert!(least >= ECHOES, "one of the siblings echoed {least} messages");
     }
 
     fn take(&mut self) {
@@ -107,6 +112,13 @@ enum Direction {
 const PLAIN: u64 = 64 * KIB - 8;
 const COMPRESSED: u64 = 32 * KIB;
 
+/// What the sockets of both systems take.
+fn in_sockets() -> u64 {
+    let most = most_in_sockets().unwrap_or(32 * MIB);
+    assert!(most + MIB < OFFERED, "the sockets of this machine could take all that is offered");
+    most
+}
+
 fn takes_late(direction: Direction, flags: &[&str], smallest: u64) {
     let (mut offers, mut takes) = match direction {
         Direction::ToServer => {
@@ -115,7 +127,7 @@ fn takes_late(direction: Direction, flags: &[&str], smallest: u64) {
         }
         Direction::ToClient => peers("offer", "take", flags),
     };
-    offers.stalls(smallest);
+    offers.stalls(smallest, in_sockets());
     takes.take();
     takes.ends(MESSAGES);
     offers.ends(0);
@@ -152,11 +164,71 @@ fn compression_holds_up_as_well() {
 fn two_ends_that_take_nothing_hold_each_other_up() {
     for flags in [&[] as &[&str], &["--tls"]] {
         let (mut server, mut client) = peers("both", "both", flags);
-        server.stalls(PLAIN);
-        client.stalls(PLAIN);
+        server.stalls(PLAIN, in_sockets());
+        client.stalls(PLAIN, in_sockets());
         server.take();
         client.take();
         client.ends(MESSAGES);
         server.ends(MESSAGES);
     }
+}
+
+/// What a stream of HTTP/2 holds on its way, however much the sockets could take: its window.
+const IN_STREAM: u64 = 64 * KIB;
+
+/// How many messages each sibling echoes in the five seconds of a stall, at the least: it could 500.
+const ECHOES: u64 = 50;
+
+/// A stream whose application takes nothing, beside twenty on the same connection that go on.
+fn takes_late_over_http2(direction: Direction, tls: &[&str], smallest: u64) {
+    let flags = [&["--http2", "--siblings"], tls].concat();
+    match direction {
+        Direction::ToServer => {
+            let (mut server, mut client) = peers("take", "offer", &flags);
+            client.stalls(smallest, IN_STREAM);
+            client.has_siblings_that_go_on();
+            server.take();
+            server.ends(MESSAGES);
+            client.ends(0);
+        }
+        Direction::ToClient => {
+            let (mut server, mut client) = peers("offer", "take", &flags);
+            server.stalls(smallest, IN_STREAM);
+            client.take();
+            client.has_siblings_that_go_on();
+            client.ends(MESSAGES);
+            server.ends(0);
+        }
+    }
+}
+
+#[test]
+fn p07_a_server_that_takes_nothing_holds_up_its_stream_alone() {
+    takes_late_over_http2(Direction::ToServer, &[], PLAIN);
+}
+
+#[test]
+fn p07_a_server_that_takes_nothing_holds_up_its_stream_alone_over_tls() {
+    takes_late_over_http2(Direction::ToServer, &["--tls"], PLAIN);
+}
+
+#[test]
+fn p07_a_client_that_takes_nothing_holds_up_its_stream_alone() {
+    takes_late_over_http2(Direction::ToClient, &[], PLAIN);
+}
+
+#[test]
+fn p07_a_client_that_takes_nothing_holds_up_its_stream_alone_over_tls() {
+    takes_late_over_http2(Direction::ToClient, &["--tls", "--compress"], COMPRESSED);
+}
+
+#[test]
+fn p07_two_ends_that_take_nothing_hold_each_other_up_over_http2() {
+    let (mut server, mut client) = peers("both", "both", &["--http2", "--tls"]);
+    server.stalls(PLAIN, IN_STREAM);
+    client.stalls(PLAIN, IN_STREAM);
+    server.take();
+    client.take();
+    client.ends(MESSAGES);
+    server.ends(MESSAGES);
 }

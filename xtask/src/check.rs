@@ -26,7 +26,7 @@ pub(crate) fn steps(full_autobahn: bool) -> Vec<Step> {
         step("package", "the crates can be published and carry their licences", package),
         step("fuzz", "the fuzz targets compile", fuzz_targets),
         step("peers", "other people's libraries against our server and our client", run_peers),
-        step("browser", "the page of `wsproto serve` in headless Chromium, without TLS and with it", browser::run),
+        step("browser", "headless Chromium: the page of `wsproto serve`, and WebSockets over HTTP/2", browser::run),
         step("soak", "500 connections for two minutes, a fault each second: nothing lost, memory steady", run_soak),
     ];
     steps.push(if full_autobahn {

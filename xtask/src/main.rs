@@ -53,7 +53,7 @@ usage: cargo xtask COMMAND
       --verbose         one line for each case
 
   browser
-      The page of `wsproto serve` in headless Chromium. Screenshots: target/browser/.
+      The page of `wsproto serve` in headless Chromium, and WebSockets over HTTP/2. Screenshots: target/browser/.
 
   fuzz [--seconds 60] [TARGET…]
       Runs each fuzz target, or those named, for so many seconds. Findings: target/fuzz/artifacts/.

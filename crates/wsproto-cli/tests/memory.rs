@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use wsproto::Message;
 use wsproto::extension::deflate::PerMessageDeflate;
 use wsproto::frame::Rsv;
+use wsproto_io::ConnectOptions;
 
 use support::Server;
 use support::client::Client;
@@ -74,6 +75,60 @@ fn grown_by(what: &str, deflate: Option<PerMessageDeflate>, echoes: usize) -> us
     println!("{what}: {each} bytes for each of {CONNECTIONS} connections ({before} bytes before, {after} after)");
     drop((warm_up, clients));
     each
+}
+
+/// How many WebSockets share a connection of HTTP/2: as many as the server lets in.
+const STREAMS: usize = 100;
+
+/// The same over HTTP/2, with the driver's client: for each WebSocket, its share of a connection included.
+fn grown_by_over_http2(what: &str, deflate: Option<PerMessageDeflate>) -> usize {
+    let _alone = alone();
+    let server = Server::start(&[]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let options = ConnectOptions::new().compression(deflate).ping_interval(None);
+    let open = |n: usize| {
+        runtime.block_on(async {
+            let mut sockets = Vec::new();
+            for _ in 0..n / STREAMS {
+                let connection = options.http2(&server.url).await.unwrap();
+                for _ in 0..STREAMS {
+                    sockets.push(connection.open("/").await.unwrap());
+                }
+            }
+            let message = Message::binary(noise(0));
+            for socket in &mut sockets {
+                socket.send(&message).await.unwrap();
+            }
+            for socket in &mut sockets {
+                assert_eq!(socket.recv().await.unwrap().unwrap().as_bytes(), message.data.as_bytes());
+            }
+            sockets
+        })
+    };
+    let warm_up = open(WARM_UP);
+    let before = resident(server.id());
+    let sockets = open(CONNECTIONS);
+    let after = resident(server.id());
+    let each = (after - before) / CONNECTIONS;
+    println!("over HTTP/2, {what}: {each} bytes for each of {CONNECTIONS} ({before} bytes before, {after} after)");
+    drop((warm_up, sockets));
+    each
+}
+
+#[test]
+fn over_http2_a_websocket_without_compression_takes_4_kib() {
+    let each = grown_by_over_http2("without compression", None);
+    assert!(each <= 4 * 1024, "{each}");
+}
+
+/// Without context takeover, and with what it keeps of one message in each direction.
+#[test]
+fn over_http2_a_websocket_with_compression_takes_1_kib_more_and_its_windows() {
+    let deflate = PerMessageDeflate::new().server_no_context_takeover(true).client_no_context_takeover(true);
+    let each = grown_by_over_http2("without context takeover", Some(deflate));
+    assert!(each <= 5 * 1024, "{each}");
+    let each = grown_by_over_http2("with context takeover", Some(PerMessageDeflate::new()));
+    assert!(each <= 5 * 1024 + 2 * MESSAGE + 1024, "{each}");
 }
 
 #[test]

@@ -1,11 +1,14 @@
 //! One end of a proof of back-pressure: offers 64 MiB, or takes nothing until it is told to, and then everything.
 //!
-//! usage: `slow-peer serve|connect=URL offer|take|both [--tls] [--compress]`
+//! usage: `slow-peer serve|connect=URL offer|take|both [--tls] [--compress] [--http2 [--siblings]]`
 //!
 //! It says on standard output, one line each: `listening URL` (a server); `stalled …` when for five seconds nothing could be
-//! sent; `done …` when all has arrived. It begins to take when it reads a line from standard input.
+//! sent; `siblings …`, a client that has some, what they have done when it is stalled, or begins to take; `done …` when all has
+//! arrived. It begins to take when it reads a line from standard input.
 
 #![forbid(unsafe_code)]
+
+mod siblings;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,7 +17,7 @@ use std::time::Duration;
 use lexopt::prelude::*;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::Semaphore;
 use tokio::time::sleep;
 use wsproto::CloseCode;
 use wsproto::extension::deflate::PerMessageDeflate;
@@ -23,6 +26,8 @@ use wsproto_conformance::numbered::{Body, check, message};
 use wsproto_conformance::process::Usage;
 use wsproto_io::tls::{ClientTls, ServerTls};
 use wsproto_io::{AcceptOptions, ConnectOptions, Message, ServeOptions, Transport, WebSocket, serve};
+
+use siblings::Siblings;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -47,16 +52,20 @@ struct Plan {
     part: Part,
     tls: bool,
     compress: bool,
+    http2: bool,
+    siblings: bool,
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let mut arguments = lexopt::Parser::from_env();
-    let (mut words, mut tls, mut compress) = (Vec::new(), false, false);
+    let (mut words, mut tls, mut compress, mut http2, mut siblings) = (Vec::new(), false, false, false, false);
     while let Some(argument) = arguments.next()? {
         match argument {
             Long("tls") => tls = true,
             Long("compress") => compress = true,
+            Long("http2") => http2 = true,
+            Long("siblings") => siblings = true,
             Value(word) => words.push(word.string()?),
             other => return Err(other.unexpected().into()),
         }
@@ -68,9 +77,9 @@ async fn main() -> Result<(), Failure> {
         "both" => Part::Both,
         other => return Err(format!("{other}?").into()),
     };
-    let plan = Plan { part, tls, compress };
+    let plan = Plan { part, tls, compress, http2, siblings };
     match end.strip_prefix("connect=") {
-        Some(url) => play(connect(url, plan).await?, plan).await,
+        Some(url) => run_client(url, plan).await,
         None => run_server(plan).await,
     }
 }
@@ -79,47 +88,54 @@ fn deflate(plan: Plan) -> Option<PerMessageDeflate> {
     plan.compress.then(PerMessageDeflate::new)
 }
 
-async fn connect(url: &str, plan: Plan) -> Result<WebSocket<Transport>, Failure> {
-    let options = ConnectOptions::new().compression(deflate(plan));
-    Ok(options.tls(ClientTls::dangerous_without_verification()?).connect(url).await?)
+async fn run_client(url: &str, plan: Plan) -> Result<(), Failure> {
+    let options = ConnectOptions::new().compression(deflate(plan)).tls(ClientTls::dangerous_without_verification()?);
+    if !plan.http2 {
+        return play(options.connect(url).await?, plan, &Siblings::default()).await;
+    }
+    let connection = options.http2(url).await?;
+    let siblings = if plan.siblings { Siblings::open(&connection).await? } else { Siblings::default() };
+    play(connection.open("/").await?, plan, &siblings).await?;
+    siblings.end().await
 }
 
-/// Serves one connection.
+/// Serves one client.
 async fn run_server(plan: Plan) -> Result<(), Failure> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    let (done, stop) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let mut options = ServeOptions::new().accept(AcceptOptions::new().compression(deflate(plan))).shutdown({
-        let stop = Arc::clone(&stop);
-        async move { stop.notified().await }
-    });
+    let done = Arc::new(Semaphore::new(0));
+    let all = Arc::clone(&done);
+    let sockets = 1 + if plan.siblings { siblings::COUNT } else { 0 };
+    let mut options = ServeOptions::new()
+        .accept(AcceptOptions::new().compression(deflate(plan)))
+        .http2(plan.http2.then_some(100))
+        .shutdown(async move { drop(all.acquire_many(sockets).await) });
     if plan.tls {
         let own = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()])?;
         options =
             options.tls(ServerTls::from_pem(own.cert.pem().as_bytes(), own.signing_key.serialize_pem().as_bytes())?);
     }
     println!("listening {}://{address}/", if plan.tls { "wss" } else { "ws" });
-    let finished = Arc::clone(&done);
-    let server = serve(listener, options, move |socket, _| {
-        let done = Arc::clone(&finished);
+    serve(listener, options, move |socket, client| {
+        let done = Arc::clone(&done);
         async move {
-            if let Err(failure) = play(socket, plan).await {
+            let played = match client.request.path() {
+                siblings::PATH => siblings::echo(socket).await.map_err(Failure::from),
+                _ => play(socket, plan, &Siblings::default()).await,
+            };
+            if let Err(failure) = played {
                 println!("failed {failure}");
             }
-            done.notify_one();
+            done.add_permits(1);
             Ok(())
         }
-    });
-    let stopping = async {
-        done.notified().await;
-        stop.notify_one();
-    };
-    tokio::join!(server, stopping);
+    })
+    .await;
     Ok(())
 }
 
 /// Plays the part, and tells what it took.
-async fn play(mut socket: WebSocket<Transport>, plan: Plan) -> Result<(), Failure> {
+async fn play(mut socket: WebSocket<Transport>, plan: Plan, siblings: &Siblings) -> Result<(), Failure> {
     // Once there and back, so that what is made once is made: threads, buffers, codecs.
     socket.send("ready").await?;
     if socket.recv().await? != Some(Message::Text("ready".into())) {
@@ -128,7 +144,7 @@ async fn play(mut socket: WebSocket<Transport>, plan: Plan) -> Result<(), Failur
     let before = Usage::own().unwrap_or_default();
     let (received, bytes) = match plan.part {
         Part::Offer => {
-            offer(&mut socket, plan, before).await?;
+            offer(&mut socket, plan, before, siblings).await?;
             // The one that takes closes.
             if socket.recv().await?.is_some() {
                 return Err("the peer was to send nothing".into());
@@ -137,6 +153,7 @@ async fn play(mut socket: WebSocket<Transport>, plan: Plan) -> Result<(), Failur
         }
         Part::Take => {
             told().await?;
+            tell_siblings(siblings);
             let mut bytes = 0;
             for number in 0..MESSAGES {
                 let message = socket.recv().await?.ok_or("the peer closed too early")?;
@@ -165,7 +182,12 @@ fn judge(role: Role, message: &Message, number: u64) -> Result<u64, Failure> {
 }
 
 /// Sends all messages one after the other, without reading.
-async fn offer(socket: &mut WebSocket<Transport>, plan: Plan, before: Usage) -> Result<(), Failure> {
+async fn offer(
+    socket: &mut WebSocket<Transport>,
+    plan: Plan,
+    before: Usage,
+    siblings: &Siblings,
+) -> Result<(), Failure> {
     let handle = socket.handle();
     let mut told = false;
     for number in 0..MESSAGES {
@@ -177,6 +199,7 @@ async fn offer(socket: &mut WebSocket<Transport>, plan: Plan, before: Usage) -> 
         } {
             told = true;
             tell_stalled(number, handle.counters().queued, before);
+            tell_siblings(siblings);
         }
     }
     if !told {
@@ -191,6 +214,12 @@ const ALL_ACCEPTED: &str = "all was accepted for a peer that takes nothing";
 fn tell_stalled(accepted: u64, queued: usize, before: Usage) {
     let growth = Usage::own().unwrap_or_default().resident.saturating_sub(before.resident);
     println!("stalled accepted={accepted} queued={queued} growth={growth}");
+}
+
+fn tell_siblings(siblings: &Siblings) {
+    if let Some(least) = siblings.least() {
+        println!("siblings least={least}");
+    }
 }
 
 /// Waits for a line from standard input.
