@@ -6,6 +6,7 @@ mod autobahn;
 mod browser;
 mod check;
 mod command;
+mod debian;
 mod fuzz;
 mod licences;
 mod node;
