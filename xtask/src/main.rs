@@ -9,6 +9,7 @@ mod command;
 mod debian;
 mod fuzz;
 mod licences;
+mod nghttpx;
 mod node;
 mod peers;
 mod program;
@@ -46,10 +47,11 @@ usage: cargo xtask COMMAND
                         try another peer: CMD with {port}, or with {url}
       CASE              cases or patterns: 6.4.1 '9.*'
 
-  peers [--only PEER] [--role client|server] [--case CASE] [--verbose]
-      Other people's libraries against our server and our client. They are installed in target/peers/.
-      --only            this peer only: websockets, aiohttp, wsproto, ws or undici
-      --role            only with the peer as a client, or as a server
+  peers [--only PEER] [--role ROLE] [--case CASE] [--verbose]
+      Other people's libraries against our server and our client, and a proxy between the two. The libraries are
+      installed in target/peers/.
+      --only            this peer only: websockets, aiohttp, wsproto, ws, undici, h2, http2, hypercorn or nghttpx
+      --role            only with the peer in this role: client or server; of nghttpx, proxy-to-1.1 or proxy-to-2
       --case            this case only: text-0, or deflate/text-0
       --verbose         one line for each case
 
@@ -155,15 +157,19 @@ fn peers(mut arguments: lexopt::Parser) -> Result<bool> {
     }
     let workspace = Workspace::load()?;
     peers::set_up(&workspace)?;
-    peers::run(&workspace, &plan)?;
-    Ok(true)
+    passed(peers::run(&workspace, &plan)?)
 }
 
 fn browser(mut arguments: lexopt::Parser) -> Result<bool> {
     if let Some(argument) = arguments.next()? {
         return Err(argument.unexpected().into());
     }
-    match browser::run(&Workspace::load()?)? {
+    passed(browser::run(&Workspace::load()?)?)
+}
+
+/// Who asks for one thing wants all of it.
+fn passed(outcome: Outcome) -> Result<bool> {
+    match outcome {
         Outcome::Passed => Ok(true),
         Outcome::LeftOut(reason) | Outcome::AdditionLeftOut(reason) => bail!("{reason}"),
     }
