@@ -9,9 +9,9 @@ use anyhow::{Context, Result, bail};
 use crate::command::{CommandLine, find_program};
 use crate::step::{Outcome, Step};
 use crate::workspace::Workspace;
-use crate::{autobahn, browser, fuzz, licences, peers, soak, threats};
+use crate::{autobahn, browser, fuzz, licences, nghttpx, peers, soak, threats};
 
-/// All steps. The last one runs the short Autobahn cases, or all of them.
+/// All steps. The last one runs the short Autobahn cases, or all of them (but on threads and by HTTP/2 the short ones).
 pub(crate) fn steps(full_autobahn: bool) -> Vec<Step> {
     let step = |name, title, run| Step { name, title, repeat: format!("cargo xtask check {name}"), run };
     let mut steps = vec![
@@ -201,5 +201,9 @@ fn run_autobahn(workspace: &Workspace, full: bool) -> Result<Outcome> {
     }
     autobahn::run(workspace, &autobahn::Plan { full, parallel: true, ..Default::default() })?;
     autobahn::run(workspace, &autobahn::Plan { blocking: true, parallel: true, ..Default::default() })?;
+    if let Err(error) = nghttpx::have() {
+        return Ok(Outcome::LeftOut(format!("{error:#}; the suite was not run by HTTP/2")));
+    }
+    autobahn::run(workspace, &autobahn::Plan { http2: true, parallel: true, ..Default::default() })?;
     Ok(Outcome::Passed)
 }

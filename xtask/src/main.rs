@@ -36,12 +36,13 @@ usage: cargo xtask COMMAND
       --full-autobahn   the Autobahn step runs all 517 cases both ways, instead of the short ones
       --list            print the names of the steps
 
-  autobahn [--full] [--server] [--client] [--blocking] [--parallel] [CASE…]
-      The Autobahn test suite against our server and our client. Reports: target/autobahn/{tokio,blocking}/.
+  autobahn [--full] [--server] [--client] [--blocking|--http2] [--parallel] [CASE…]
+      The Autobahn test suite against our server and our client. Reports: target/autobahn/{tokio,blocking,http2}/.
       Without --full, the cases with messages over 8 KiB in 12.* and 13.* are left out.
       --server          our server only
       --client          our client only
       --blocking        our ends on the blocking driver, instead of those on tokio
+      --http2           our ends by HTTP/2, through the proxy nghttpx, which speaks HTTP/1.1 to the suite
       --parallel        both at the same time, on two cores
       --server-command CMD, --client-command CMD
                         try another peer: CMD with {port}, or with {url}
@@ -131,6 +132,7 @@ fn autobahn(mut arguments: lexopt::Parser) -> Result<bool> {
             Long("server") => plan.server = true,
             Long("client") => plan.client = true,
             Long("blocking") => plan.blocking = true,
+            Long("http2") => plan.http2 = true,
             Long("parallel") => plan.parallel = true,
             Long("server-command") => plan.server_command = Some(arguments.value()?.string()?),
             Long("client-command") => plan.client_command = Some(arguments.value()?.string()?),
@@ -140,6 +142,9 @@ fn autobahn(mut arguments: lexopt::Parser) -> Result<bool> {
     }
     let workspace = Workspace::load()?;
     autobahn::set_up(&workspace)?;
+    if plan.http2 {
+        nghttpx::have()?;
+    }
     autobahn::run(&workspace, &plan)?;
     Ok(true)
 }
