@@ -8,7 +8,8 @@
 
 --serve and --client take a free loopback port, start that command, and end it (by its process
 id) at the end; so nothing else that listens on this machine is tested by mistake.  What the
-command prints goes to peer.log.  With --url the peer is somebody else's: as a fuzzingserver the
+command prints goes to peer.log.  With --through, a proxy is started and ended in the same way, which
+listens on {front} and speaks to {behind}: the suite on one side of it, the peer on the other.  With --url the peer is somebody else's: as a fuzzingserver the
 suite listens there until SIGTERM.
 
 A client asks for /getCaseCount, then /runCase?case=N&agent=NAME for each N from 1, then
@@ -43,6 +44,8 @@ def arguments():
     parser.add_argument("--url")
     parser.add_argument("--serve", metavar="CMD", help="fuzzingclient: start this echo server, {port} is replaced")
     parser.add_argument("--client", metavar="CMD", help="fuzzingserver: run this client, {url} is replaced")
+    parser.add_argument("--through", metavar="CMD",
+                        help="with --serve or --client: start this proxy, {front} and {behind} are replaced")
     parser.add_argument("--outdir", required=True)
     parser.add_argument("--agent", help="fuzzingclient: name for the reports; default: the Server header")
     parser.add_argument("--exclude", action="append", default=[], metavar="CASE")
@@ -58,15 +61,17 @@ def arguments():
     a.spawn = a.serve if a.mode == "fuzzingclient" else a.client
     if bool(a.url) == bool(a.spawn):
         parser.error("need either --url or %s" % ("--serve" if a.mode == "fuzzingclient" else "--client"))
+    if a.through and not a.spawn:
+        parser.error("--through is for who is started here")
     return a
 
 
 class Peer:
-    """The command of --serve or --client: only ever the process started here is ended."""
+    """The command of --serve, --client or --through: only ever the process started here is ended."""
 
-    def __init__(self, command, outdir):
+    def __init__(self, command, outdir, log="peer.log"):
         self.command = command
-        self.log = os.path.join(outdir, "peer.log")
+        self.log = os.path.join(outdir, log)
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         atexit.register(self.end)
@@ -193,11 +198,16 @@ def main():
             json.dump({"mode": a.mode, "url": a.url, "cases": ids, "seconds": round(time.monotonic() - started, 1),
                        "internal_errors": internal_errors, "cpu": cpu}, f)
 
-    command = None
+    command = proxy = None
     if a.spawn:
-        port = free_port()
-        a.url = "ws://127.0.0.1:%d" % port
-        command = [w.replace("{port}", str(port)).replace("{url}", a.url) for w in shlex.split(a.spawn)]
+        front = behind = free_port()
+        if a.through:
+            behind = free_port()
+            proxy = [w.replace("{front}", str(front)).replace("{behind}", str(behind)) for w in shlex.split(a.through)]
+        # The server is behind the proxy, be it the peer or the suite.
+        front_url, behind_url = ("ws://127.0.0.1:%d" % port for port in (front, behind))
+        a.url = front_url if a.mode == "fuzzingclient" else behind_url
+        command = [w.replace("{port}", str(behind)).replace("{url}", front_url) for w in shlex.split(a.spawn)]
     status = 0
     problem = None
     save_run()
@@ -209,9 +219,13 @@ def main():
 
     if a.timeout:
         reactor.callLater(a.timeout, time_is_up)
+    if proxy:
+        proxy = Peer(proxy, a.outdir, "proxy.log")
+        wait_for_port(front_url, a.wait, proxy)
     if a.mode == "fuzzingclient":
         if command:
             peer = Peer(command, a.outdir)
+            wait_for_port(behind_url, a.wait, peer)
         wait_for_port(a.url, a.wait, peer)
         server = {"url": a.url}
         if a.agent:
@@ -243,6 +257,8 @@ def main():
         ended = peer.status()
         if ended if a.mode == "fuzzingserver" else ended is not None:
             status, problem = PEER_FAILED, peer.failure("during the run")
+    if proxy and not problem and proxy.status() is not None:
+        status, problem = PEER_FAILED, proxy.failure("during the run")
     if problem:
         print(problem, file=sys.stderr)
     print("%s: %d cases in %.1f s, reports in %s" % (a.mode, len(ids), time.monotonic() - started, a.outdir),

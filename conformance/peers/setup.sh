@@ -24,7 +24,7 @@ node -e 'const [a, b, c] = process.versions.node.split(".").map(Number)
 sources=("$here/setup.sh" "$here/python/requirements.txt" "$here"/node/{package.json,package-lock.json,.npmrc})
 stamp="$target|$("$python" -VV 2>&1)|$(node --version)|$(cat "${sources[@]}" | cksum)"
 if [ -f "$target/stamp" ] && [ "$(cat "$target/stamp")" = "$stamp" ] && [ -d "$target/node/node_modules/ws" ] &&
-    "$target/venv/bin/python" -c 'import aiohttp, websockets, wsproto' 2>/dev/null
+    "$target/venv/bin/python" -c 'import aiohttp, h2, hypercorn, websockets, wsproto' 2>/dev/null
 then
     exit 0
 fi

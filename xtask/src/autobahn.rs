@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use crate::command::CommandLine;
+use crate::nghttpx;
 use crate::workspace::Workspace;
 
 const SCRIPTS: &str = "conformance/autobahn";
@@ -29,6 +30,8 @@ pub(crate) struct Plan {
     pub(crate) client: bool,
     /// Our ends on the blocking driver, instead of those on tokio.
     pub(crate) blocking: bool,
+    /// Ours speak HTTP/2, to a proxy between them and the suite, which speaks HTTP/1.1.
+    pub(crate) http2: bool,
     /// Both at the same time.
     pub(crate) parallel: bool,
     /// Another echo server than ours, a command with `{port}`.
@@ -42,7 +45,11 @@ pub(crate) struct Plan {
 impl Plan {
     /// The folder of its reports, among the suite's.
     const fn driver(&self) -> &'static str {
-        if self.blocking { "blocking" } else { "tokio" }
+        match (self.http2, self.blocking) {
+            (true, _) => "http2",
+            (false, true) => "blocking",
+            (false, false) => "tokio",
+        }
     }
 }
 
@@ -57,6 +64,9 @@ pub(crate) fn set_up(workspace: &Workspace) -> Result<()> {
 
 /// Builds our peers, runs the suite and judges.
 pub(crate) fn run(workspace: &Workspace, plan: &Plan) -> Result<()> {
+    if plan.http2 && plan.blocking {
+        bail!("the blocking driver has no HTTP/2");
+    }
     let folder = workspace.target().join("autobahn");
     let directions = directions(workspace, plan)?;
     let mut wrong = Vec::new();
@@ -112,7 +122,8 @@ fn directions(workspace: &Workspace, plan: &Plan) -> Result<Vec<Direction>> {
         } else {
             let name = if plan.blocking { "autobahn-blocking-client" } else { "autobahn-client" };
             build_end(name)?;
-            format!("{} {{url}}", CommandLine::new("").arg(binary(name)))
+            let client = CommandLine::new("").arg(binary(name));
+            format!("{} {{url}}", if plan.http2 { client.arg("--http2") } else { client })
         };
         directions.push(Direction { peer: "client", mode: ["fuzzingserver", "--client"], command });
     }
@@ -146,6 +157,10 @@ impl Run {
             .arg("--outdir")
             .path(&reports)
             .args(["--timeout", seconds]);
+        if plan.http2 {
+            let proxy = nghttpx::command("FRONT", "BEHIND", direction.peer == "server", None).to_string();
+            command = command.arg("--through").arg(proxy.replace("FRONT", "{front}").replace("BEHIND", "{behind}"));
+        }
         if direction.peer == "server" {
             command = command.args(["--agent", "wsproto"]);
         }

@@ -4,13 +4,13 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
-use crate::command::{CommandLine, find_program};
-use crate::node;
+use crate::command::CommandLine;
 use crate::program::Program;
 use crate::step::Outcome;
 use crate::workspace::Workspace;
+use crate::{debian, node};
 
 const SCRIPT: &str = "conformance/browser";
 
@@ -49,23 +49,10 @@ pub(crate) fn run(workspace: &Workspace) -> Result<Outcome> {
 
 /// Looks where the script does; installs one where this may be done.
 fn have_chromium() -> Result<()> {
-    let names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-    if std::env::var_os("CHROMIUM").is_some() || names.iter().any(|name| find_program(name).is_some()) {
+    if std::env::var_os("CHROMIUM").is_some() {
         return Ok(());
     }
-    if find_program("apt-get").is_none() {
-        bail!("there is no Chromium, and no apt-get to install it");
-    }
-    if CommandLine::new("id -u").output()?.trim() != "0" {
-        bail!("there is no Chromium, and only root may install it");
-    }
-    // Another one may be at work, as on a machine that has just begun to run.
-    const APT: &str = "apt-get -o DPkg::Lock::Timeout=300";
-    CommandLine::new(&format!("{APT} update -q")).run_within(5 * MINUTE).context("Chromium cannot be installed")?;
-    CommandLine::new(&format!("{APT} install -q -y --no-install-recommends chromium"))
-        .variable("DEBIAN_FRONTEND", "noninteractive")
-        .run_within(15 * MINUTE)
-        .context("Chromium cannot be installed")
+    debian::have(&["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"], "chromium")
 }
 
 /// Copies the script, and fetches what drives the browser. (It is small, and never written into the sources.)

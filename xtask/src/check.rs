@@ -9,9 +9,9 @@ use anyhow::{Context, Result, bail};
 use crate::command::{CommandLine, find_program};
 use crate::step::{Outcome, Step};
 use crate::workspace::Workspace;
-use crate::{autobahn, browser, fuzz, licences, peers, soak, threats};
+use crate::{autobahn, browser, fuzz, licences, nghttpx, peers, soak, threats};
 
-/// All steps. The last one runs the short Autobahn cases, or all of them.
+/// All steps. The last one runs the short Autobahn cases, or all of them (but on threads and by HTTP/2 the short ones).
 pub(crate) fn steps(full_autobahn: bool) -> Vec<Step> {
     let step = |name, title, run| Step { name, title, repeat: format!("cargo xtask check {name}"), run };
     let mut steps = vec![
@@ -25,7 +25,7 @@ pub(crate) fn steps(full_autobahn: bool) -> Vec<Step> {
         step("no-std", "the core builds for a target that has no std", no_std),
         step("package", "the crates can be published and carry their licences", package),
         step("fuzz", "the fuzz targets compile", fuzz_targets),
-        step("peers", "other people's libraries against our server and our client", run_peers),
+        step("peers", "other people's libraries against our server and our client, by HTTP/1.1 and HTTP/2", run_peers),
         step("browser", "headless Chromium: the page of `wsproto serve`, and WebSockets over HTTP/2", browser::run),
         step("soak", "500 connections for two minutes, a fault each second: nothing lost, memory steady", run_soak),
     ];
@@ -187,8 +187,7 @@ fn run_peers(workspace: &Workspace) -> Result<Outcome> {
     if let Err(reason) = had {
         return Ok(Outcome::LeftOut(reason));
     }
-    peers::run(workspace, &peers::Plan::default())?;
-    Ok(Outcome::Passed)
+    peers::run(workspace, &peers::Plan::default())
 }
 
 fn run_soak(_: &Workspace) -> Result<Outcome> {
@@ -202,5 +201,9 @@ fn run_autobahn(workspace: &Workspace, full: bool) -> Result<Outcome> {
     }
     autobahn::run(workspace, &autobahn::Plan { full, parallel: true, ..Default::default() })?;
     autobahn::run(workspace, &autobahn::Plan { blocking: true, parallel: true, ..Default::default() })?;
+    if let Err(error) = nghttpx::have() {
+        return Ok(Outcome::LeftOut(format!("{error:#}; the suite was not run by HTTP/2")));
+    }
+    autobahn::run(workspace, &autobahn::Plan { http2: true, parallel: true, ..Default::default() })?;
     Ok(Outcome::Passed)
 }

@@ -6,8 +6,10 @@ mod autobahn;
 mod browser;
 mod check;
 mod command;
+mod debian;
 mod fuzz;
 mod licences;
+mod nghttpx;
 mod node;
 mod peers;
 mod program;
@@ -34,21 +36,23 @@ usage: cargo xtask COMMAND
       --full-autobahn   the Autobahn step runs all 517 cases both ways, instead of the short ones
       --list            print the names of the steps
 
-  autobahn [--full] [--server] [--client] [--blocking] [--parallel] [CASE…]
-      The Autobahn test suite against our server and our client. Reports: target/autobahn/{tokio,blocking}/.
+  autobahn [--full] [--server] [--client] [--blocking|--http2] [--parallel] [CASE…]
+      The Autobahn test suite against our server and our client. Reports: target/autobahn/{tokio,blocking,http2}/.
       Without --full, the cases with messages over 8 KiB in 12.* and 13.* are left out.
       --server          our server only
       --client          our client only
       --blocking        our ends on the blocking driver, instead of those on tokio
+      --http2           our ends by HTTP/2, through the proxy nghttpx, which speaks HTTP/1.1 to the suite
       --parallel        both at the same time, on two cores
       --server-command CMD, --client-command CMD
                         try another peer: CMD with {port}, or with {url}
       CASE              cases or patterns: 6.4.1 '9.*'
 
-  peers [--only PEER] [--role client|server] [--case CASE] [--verbose]
-      Other people's libraries against our server and our client. They are installed in target/peers/.
-      --only            this peer only: websockets, aiohttp, wsproto, ws or undici
-      --role            only with the peer as a client, or as a server
+  peers [--only PEER] [--role ROLE] [--case CASE] [--verbose]
+      Other people's libraries against our server and our client, and a proxy between the two. The libraries are
+      installed in target/peers/.
+      --only            this peer only: websockets, aiohttp, wsproto, ws, undici, h2, http2, hypercorn or nghttpx
+      --role            only with the peer in this role: client or server; of nghttpx, proxy-to-1.1 or proxy-to-2
       --case            this case only: text-0, or deflate/text-0
       --verbose         one line for each case
 
@@ -128,6 +132,7 @@ fn autobahn(mut arguments: lexopt::Parser) -> Result<bool> {
             Long("server") => plan.server = true,
             Long("client") => plan.client = true,
             Long("blocking") => plan.blocking = true,
+            Long("http2") => plan.http2 = true,
             Long("parallel") => plan.parallel = true,
             Long("server-command") => plan.server_command = Some(arguments.value()?.string()?),
             Long("client-command") => plan.client_command = Some(arguments.value()?.string()?),
@@ -137,6 +142,9 @@ fn autobahn(mut arguments: lexopt::Parser) -> Result<bool> {
     }
     let workspace = Workspace::load()?;
     autobahn::set_up(&workspace)?;
+    if plan.http2 {
+        nghttpx::have()?;
+    }
     autobahn::run(&workspace, &plan)?;
     Ok(true)
 }
@@ -154,15 +162,19 @@ fn peers(mut arguments: lexopt::Parser) -> Result<bool> {
     }
     let workspace = Workspace::load()?;
     peers::set_up(&workspace)?;
-    peers::run(&workspace, &plan)?;
-    Ok(true)
+    passed(peers::run(&workspace, &plan)?)
 }
 
 fn browser(mut arguments: lexopt::Parser) -> Result<bool> {
     if let Some(argument) = arguments.next()? {
         return Err(argument.unexpected().into());
     }
-    match browser::run(&Workspace::load()?)? {
+    passed(browser::run(&Workspace::load()?)?)
+}
+
+/// Who asks for one thing wants all of it.
+fn passed(outcome: Outcome) -> Result<bool> {
+    match outcome {
         Outcome::Passed => Ok(true),
         Outcome::LeftOut(reason) | Outcome::AdditionLeftOut(reason) => bail!("{reason}"),
     }

@@ -10,9 +10,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::command::{CommandLine, find_program};
-use crate::node;
 use crate::program::Program;
+use crate::step::Outcome;
 use crate::workspace::Workspace;
+use crate::{nghttpx, node};
 
 const FOLDER: &str = "conformance/peers";
 
@@ -22,12 +23,15 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// Longest message that our echo server accepts, in bytes: four times the longest of the cases.
 const MAX_MESSAGE_SIZE: &str = "16777216";
 
+/// How the roles of a proxy begin; then comes the version of HTTP by which it speaks to our server.
+const PROXY: &str = "proxy-to-";
+
 /// What to run.
 #[derive(Default)]
 pub(crate) struct Plan {
     /// Only this peer.
     pub(crate) only: Option<String>,
-    /// Only with the peer in this role: `client` or `server`.
+    /// Only with the peer in this role: `client`, `server`, or one of a proxy's.
     pub(crate) role: Option<String>,
     /// Only this case: `NAME`, or `MODE/NAME`.
     pub(crate) case: Option<String>,
@@ -45,15 +49,19 @@ struct Cases {
 
 #[derive(Deserialize)]
 struct Peer {
-    language: String,
+    /// What its scripts are written in; none for a proxy, which has none.
+    language: Option<String>,
     roles: Vec<String>,
+    /// The versions of HTTP by which it is spoken to, or speaks.
+    http: Vec<String>,
     /// Without compression there is none only if our server declines it.
     #[serde(default)]
     always_offers_deflate: bool,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Deserialize)]
 struct Mode {
+    http: String,
     deflate: bool,
     tls: bool,
 }
@@ -79,8 +87,8 @@ pub(crate) fn set_up(workspace: &Workspace) -> Result<()> {
         .run_within(Duration::from_secs(300))
 }
 
-/// Builds our ends, and runs the cases, one peer after the other.
-pub(crate) fn run(workspace: &Workspace, plan: &Plan) -> Result<()> {
+/// Builds our ends, and runs the cases, one peer after the other. Left out may be the proxy, where it cannot be had.
+pub(crate) fn run(workspace: &Workspace, plan: &Plan) -> Result<Outcome> {
     let text = fs::read_to_string(format!("{FOLDER}/cases.json"))?;
     let cases: Cases = serde_json::from_str(&text).context("cases.json")?;
     if let Some(unknown) = plan.only.as_ref().filter(|name| !cases.peers.contains_key(*name)) {
@@ -93,11 +101,18 @@ pub(crate) fn run(workspace: &Workspace, plan: &Plan) -> Result<()> {
         Proof { folder: workspace.target().join("peers"), binaries: workspace.target().join("release"), cases, plan };
     proof.binary("peer-certificate").path(&proof.folder).run()?;
     let mut failed = Vec::new();
+    let mut left_out = None;
     let mut ran = 0;
     for (name, peer) in proof.cases.peers.iter().filter(|(name, _)| plan.only.as_ref().is_none_or(|only| only == *name))
     {
         for role in peer.roles.iter().filter(|role| plan.role.as_ref().is_none_or(|only| only == *role)) {
             ran += 1;
+            if role.starts_with(PROXY) {
+                if let Err(reason) = nghttpx::have() {
+                    left_out = Some(format!("{reason:#}; no WebSocket went through a proxy"));
+                    continue;
+                }
+            }
             failed.extend(proof.run_role(name, peer, role).with_context(|| format!("{name} as {role}"))?);
         }
     }
@@ -107,7 +122,7 @@ pub(crate) fn run(workspace: &Workspace, plan: &Plan) -> Result<()> {
     if !failed.is_empty() {
         bail!("{} cases failed; to repeat them one by one:\n\n{}", failed.len(), failed.join("\n"));
     }
-    Ok(())
+    Ok(left_out.map_or(Outcome::Passed, Outcome::LeftOut))
 }
 
 struct Proof<'p> {
@@ -133,7 +148,7 @@ impl Proof<'_> {
         let mut count = Count::default();
         // Modes that can share a server are run together.
         let mut groups: Vec<(Service, Vec<&str>)> = Vec::new();
-        for (mode_name, mode) in &self.cases.modes {
+        for (mode_name, mode) in self.cases.modes.iter().filter(|(_, mode)| peer.http.contains(&mode.http)) {
             let service = Service { tls: mode.tls, deflate: mode.deflate || !peer.always_offers_deflate };
             match groups.iter_mut().find(|(known, _)| *known == service) {
                 Some((_, modes)) => modes.push(mode_name),
@@ -141,10 +156,18 @@ impl Proof<'_> {
             }
         }
         for (service, modes) in &groups {
-            let (_running, client) = if role == "server" {
+            let our_client = |port: &str| {
+                self.binary("peer-client").args(["--peer", name, "--role", role, "--url", &service.url(port)])
+            };
+            let (_running, client) = if let Some(http_behind) = role.strip_prefix(PROXY) {
+                let server = self.start(&self.server(Service { tls: false, ..*service }))?;
+                let (cert, key) = self.certificate();
+                let tls = service.tls.then_some((&*cert, &*key));
+                let proxy = nghttpx::start(&server.1, http_behind == "2", tls, LIMIT)?;
+                (vec![proxy.0, server.0], our_client(&proxy.1))
+            } else if role == "server" {
                 let server = self.start(&self.peers_server(name, peer, *service))?;
-                let client = self.binary("peer-client").args(["--peer", name, "--url", &service.url(&server.1)]);
-                (vec![server.0], client)
+                (vec![server.0], our_client(&server.1))
             } else {
                 let (echo, server) = (self.start(&self.echo(*service))?, self.start(&self.server(*service))?);
                 let (url, echo_url) = (service.url(&server.1), service.url(&echo.1));
@@ -232,7 +255,7 @@ impl Proof<'_> {
     }
 
     fn script(&self, name: &str, peer: &Peer, role: &str) -> CommandLine {
-        if peer.language == "python" {
+        if peer.language.as_deref() == Some("python") {
             let python = CommandLine::new("").path(&self.folder.join("venv/bin/python"));
             return python.arg("-B").arg(format!("{FOLDER}/python/{name}_{role}.py"));
         }
@@ -261,7 +284,13 @@ impl Proof<'_> {
         if !service.tls {
             return command;
         }
-        command.arg(cert).path(&self.folder.join("cert.pem")).arg(key).path(&self.folder.join("key.pem"))
+        let (cert_file, key_file) = self.certificate();
+        command.arg(cert).path(&cert_file).arg(key).path(&key_file)
+    }
+
+    /// The files of a certificate, and of its key.
+    fn certificate(&self) -> (PathBuf, PathBuf) {
+        (self.folder.join("cert.pem"), self.folder.join("key.pem"))
     }
 }
 

@@ -59,10 +59,12 @@ export class Failure extends Error {}
 
 // What is expected in one case of one peer: as the case says, but for the deviations that are known.
 export class Check {
-  constructor(peer, role, {name}) {
+  constructor(peer, role, mode, {name}) {
     this.overrides = {};
+    const {http} = DATA.modes[mode];
     for (const {expect, why, ...deviation} of DATA.deviations) {
-      if (deviation.peer === peer && deviation.role === role && deviation.cases.includes(name)) {
+      const here = deviation.peer === peer && deviation.role === role && (deviation.http ?? http) === http;
+      if (here && deviation.cases.includes(name)) {
         if (expect === null) {
           this.leftOut = why;
         }

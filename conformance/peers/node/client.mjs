@@ -93,6 +93,22 @@ class Runner {
     await this.end(connection);
   }
 
+  async 'at-a-time'({connections: count, kind, size}) {
+    const connections = [];
+    while (connections.length < count) {
+      connections.push(await this.openEcho());
+    }
+    const echo = async (connection, seed) => {
+      const data = payload(kind, size, seed);
+      await connection.send(data);
+      this.check.equal('echo', data, await connection.receive());
+    };
+    await Promise.all(connections.map(echo));
+    for (const connection of connections) {
+      await this.end(connection);
+    }
+  }
+
   async 'close-by-client'({code, reason}) {
     const id = this.newId();
     const connection = await this.open('/echo', {id});
@@ -112,7 +128,7 @@ class Runner {
   async run(mode, testCase) {
     const name = `${mode}/${testCase.name}`;
     this.deflate = DATA.modes[mode].deflate;
-    this.check = new Check(this.peer, 'client', testCase);
+    this.check = new Check(this.peer, 'client', mode, testCase);
     this.connections = [];
     if (this.check.leftOut) {
       console.log(`left out ${name}: ${this.check.leftOut}`);

@@ -1,8 +1,6 @@
 // What a peer server does on each path, for connections as client.mjs describes them. The paths are those of
 // ../python/server.py.
 
-import {createServer} from 'node:http';
-import {createServer as createTlsServer} from 'node:https';
 import {readFileSync} from 'node:fs';
 import {parseArgs} from 'node:util';
 
@@ -78,18 +76,15 @@ function cut(message, piece) {
   return pieces;
 }
 
-// Listens on a free port of 127.0.0.1, with what `attach(server)` does to the HTTP server.
-export function main(attach) {
+// Listens on a free port of 127.0.0.1 with the server that `create` makes, given what TLS needs, where it is wanted.
+export function listen(create) {
   const {values: options} = parseArgs({
     options: {
       cert: {type: 'string'}, // speak TLS, with this chain of certificates (PEM)
       key: {type: 'string'}, // the key for it (PEM)
     },
   });
-  const server = options.cert
-    ? createTlsServer({cert: readFileSync(options.cert), key: readFileSync(options.key)})
-    : createServer();
-  attach(server);
+  const server = create(options.cert && {cert: readFileSync(options.cert), key: readFileSync(options.key)});
   server.listen(0, '127.0.0.1', () => console.log(`listening on ${server.address().port}`));
   // Who started this server ends it by closing its standard input, or by its own end.
   process.stdin.resume().on('end', () => process.exit());

@@ -1,12 +1,16 @@
 // The package ws as a server.
 
+import {createServer} from 'node:http';
+import {createServer as createTlsServer} from 'node:https';
+
 import {MAX_MESSAGE_SIZE, load} from './cases.mjs';
-import {SUBPROTOCOL, main, serve} from './server.mjs';
+import {SUBPROTOCOL, listen, serve} from './server.mjs';
 import {Connection} from './ws_connection.mjs';
 
 const {WebSocketServer} = load('ws');
 
-main((server) => {
+listen((tls) => {
+  const server = tls ? createTlsServer(tls) : createServer();
   const handleProtocols = (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false);
   const listener = new WebSocketServer({
     server,
@@ -20,4 +24,5 @@ main((server) => {
       socket.terminate();
     });
   });
+  return server;
 });

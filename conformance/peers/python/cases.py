@@ -43,12 +43,14 @@ class Failure(Exception):
 class Check:
     """What is expected in one case of one peer: as the case says, but for the deviations that are known."""
 
-    def __init__(self, peer, role, case):
+    def __init__(self, peer, role, mode, case):
         self.case = case
         self.left_out = None
         self.overrides = {}
+        http = DATA["modes"][mode]["http"]
         for deviation in DATA["deviations"]:
-            if (deviation["peer"], deviation["role"]) == (peer, role) and case["name"] in deviation["cases"]:
+            here = (deviation["peer"], deviation["role"], deviation.get("http", http)) == (peer, role, http)
+            if here and case["name"] in deviation["cases"]:
                 if deviation["expect"] is None:
                     self.left_out = deviation["why"]
                 else:

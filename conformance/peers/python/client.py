@@ -89,6 +89,18 @@ class Runner:
         self.check.equal("agreed at the server", case["agreed"], json.loads(await connection.receive()))
         await self.end(connection)
 
+    async def at_a_time(self, case):
+        connections = [await self.open_echo() for _ in range(case["connections"])]
+
+        async def echo(connection, seed):
+            data = payload(case["kind"], case["size"], seed)
+            await connection.send(data)
+            self.check.equal("echo", data, await connection.receive())
+
+        await asyncio.gather(*(echo(connection, seed) for seed, connection in enumerate(connections)))
+        for connection in connections:
+            await self.end(connection)
+
     async def close_by_client(self, case):
         id, close = self.new_id(), {"code": case["code"], "reason": case["reason"]}
         connection = await self.open("/echo", id=id)
@@ -106,7 +118,7 @@ class Runner:
         """Runs one case and tells how it went: in which words, xtask knows."""
         name = f"{mode}/{case['name']}"
         self.deflate = DATA["modes"][mode]["deflate"]
-        self.check = Check(self.peer, "client", case)
+        self.check = Check(self.peer, "client", mode, case)
         if self.check.left_out:
             print(f"left out {name}: {self.check.left_out}")
             return True

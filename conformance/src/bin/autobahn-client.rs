@@ -1,6 +1,6 @@
 //! The client that the Autobahn suite tests: for each case one connection, on which every message is echoed.
 //!
-//! usage: `autobahn-client ws://127.0.0.1:PORT`
+//! usage: `autobahn-client [--http2] ws://127.0.0.1:PORT`
 
 #![forbid(unsafe_code)]
 
@@ -8,7 +8,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use wsproto::Limits;
-use wsproto_io::{ConnectOptions, Message};
+use wsproto_io::{ConnectOptions, Http, Message};
 
 /// Longest message, in bytes: the suite's 9.* cases send up to 16 MiB, more than the default limit.
 const MAX_MESSAGE_SIZE: u64 = 64 * 1024 * 1024;
@@ -18,9 +18,17 @@ const HANDSHAKE: Duration = Duration::from_secs(300);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let url = std::env::args().nth(1).ok_or("usage: autobahn-client ws://127.0.0.1:PORT")?;
-    let options =
-        ConnectOptions::new().limits(Limits::default().message(MAX_MESSAGE_SIZE)).handshake_timeout(HANDSHAKE);
+    let mut arguments: Vec<_> = std::env::args().skip(1).collect();
+    let url = arguments.pop().ok_or("usage: autobahn-client [--http2] ws://127.0.0.1:PORT")?;
+    let http = match arguments.as_slice() {
+        [] => Http::One,
+        [option] if option == "--http2" => Http::Two,
+        _ => return Err(format!("unexpected: {arguments:?}").into()),
+    };
+    let options = ConnectOptions::new()
+        .limits(Limits::default().message(MAX_MESSAGE_SIZE))
+        .handshake_timeout(HANDSHAKE)
+        .http_version(http);
     let cases = count_cases(&options, &url).await?;
     for case in 1..=cases {
         // How it ended is judged by the suite: most cases break the protocol on purpose.

@@ -1,6 +1,6 @@
 //! Our client against a peer's server: runs the cases of `conformance/peers/cases.json`, one line for each.
 //!
-//! usage: `peer-client --peer NAME --url URL --mode MODE… [--case NAME] [--ca FILE]`
+//! usage: `peer-client --peer NAME [--role ROLE] --url URL --mode MODE… [--case NAME] [--ca FILE]`
 
 #![forbid(unsafe_code)]
 
@@ -12,18 +12,21 @@ use std::time::Instant;
 
 use lexopt::prelude::*;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use wsproto::extension::deflate::PerMessageDeflate;
 use wsproto::{CloseCode, Limits};
-use wsproto_conformance::peers::{Action, Cases, Check, LIMIT, MAX_MESSAGE_SIZE, Mode, Target, payload};
+use wsproto_conformance::peers::{Action, Cases, Check, HttpVersion, LIMIT, MAX_MESSAGE_SIZE, Mode, Target, payload};
 use wsproto_io::tls::ClientTls;
-use wsproto_io::{ConnectOptions, IntoMessage, Message, Transport, WebSocket};
+use wsproto_io::{ConnectOptions, Http, IntoMessage, Message, Transport, WebSocket};
 
 type Socket = WebSocket<Transport>;
 type Failure = Box<dyn Error>;
 
 struct Arguments {
     peer: String,
+    /// The peer's: a server, or a proxy in front of ours.
+    role: String,
     url: String,
     modes: Vec<String>,
     case: Option<String>,
@@ -33,11 +36,13 @@ struct Arguments {
 
 impl Arguments {
     fn parse() -> Result<Self, lexopt::Error> {
-        let (mut peer, mut url, mut modes, mut case, mut ca) = (None, None, Vec::new(), None, None);
+        let (mut peer, mut role, mut url) = (None, "server".to_owned(), None);
+        let (mut modes, mut case, mut ca) = (Vec::new(), None, None);
         let mut arguments = lexopt::Parser::from_env();
         while let Some(argument) = arguments.next()? {
             match argument {
                 Long("peer") => peer = Some(arguments.value()?.string()?),
+                Long("role") => role = arguments.value()?.string()?,
                 Long("url") => url = Some(arguments.value()?.string()?),
                 Long("mode") => modes.push(arguments.value()?.string()?),
                 Long("case") => case = Some(arguments.value()?.string()?),
@@ -46,7 +51,7 @@ impl Arguments {
             }
         }
         let (peer, url) = (peer.ok_or("--peer is missing")?, url.ok_or("--url is missing")?);
-        Ok(Self { peer, url, modes, case, ca })
+        Ok(Self { peer, role, url, modes, case, ca })
     }
 
     fn wants(&self, mode: &str, case: &str) -> bool {
@@ -64,18 +69,20 @@ async fn main() -> Result<ExitCode, Failure> {
     }
     let mut passed = true;
     for mode in &arguments.modes {
-        let Mode { deflate, tls } = *cases.modes.get(mode).ok_or_else(|| format!("there is no mode {mode:?}"))?;
+        let Mode { http, deflate, tls } = *cases.modes.get(mode).ok_or_else(|| format!("there is no mode {mode:?}"))?;
         if tls != arguments.url.starts_with("wss:") {
             return Err(format!("the mode {mode} does not fit the URL {}", arguments.url).into());
         }
-        let options = options.clone().compression(deflate.then(PerMessageDeflate::new));
+        let version = if http == HttpVersion::Two { Http::Two } else { Http::One };
+        let options = options.clone().http_version(version).compression(deflate.then(PerMessageDeflate::new));
         for (number, case) in cases.cases.iter().enumerate().filter(|(_, case)| arguments.wants(mode, &case.name)) {
-            let (name, check) = (format!("{mode}/{}", case.name), cases.check(&arguments.peer, case));
+            let (name, check) =
+                (format!("{mode}/{}", case.name), cases.check(&arguments.peer, &arguments.role, http, case));
             let line = if let Some(why) = check.left_out {
                 format!("left out {name}: {why}")
             } else {
                 let id = format!("{}-{mode}-{number}", std::process::id());
-                let trial = Trial { url: &arguments.url, options: &options, deflate, check: &check, id };
+                let trial = Trial { url: &arguments.url, options: &options, http, deflate, check: &check, id };
                 let start = Instant::now();
                 match timeout(LIMIT, trial.run(&case.action)).await.unwrap_or_else(|elapsed| Err(elapsed.into())) {
                     Ok(()) => format!("ok {name} ({:.3} s)", start.elapsed().as_secs_f64()),
@@ -95,6 +102,7 @@ async fn main() -> Result<ExitCode, Failure> {
 struct Trial<'a> {
     url: &'a str,
     options: &'a ConnectOptions,
+    http: HttpVersion,
     deflate: bool,
     check: &'a Check<'a>,
     /// Under which the server keeps the Close that it receives.
@@ -153,6 +161,24 @@ impl Trial<'_> {
                 self.check.equal("agreed at the server", json!(agreed), &report(&mut socket).await?)?;
                 self.end(socket).await
             }
+            Action::AtATime { connections, kind, size } => {
+                let sockets = self.open_many(*connections).await?;
+                let mut echoes = JoinSet::new();
+                for (mut socket, seed) in sockets.into_iter().zip(0..) {
+                    let message = payload(*kind, *size, seed);
+                    echoes.spawn(async move {
+                        socket.send(&message).await?;
+                        let received = socket.recv().await?;
+                        Ok::<_, wsproto_io::Error>((socket, message, received))
+                    });
+                }
+                for echo in echoes.join_all().await {
+                    let (socket, message, received) = echo?;
+                    self.check.message(&message, received.as_ref())?;
+                    self.end(socket).await?;
+                }
+                Ok(())
+            }
             Action::CloseByClient { code, reason } => {
                 let close = json!({"code": code, "reason": reason});
                 let mut socket = self.open(Target::new("/echo").with("id", &self.id)).await?;
@@ -180,8 +206,28 @@ impl Trial<'_> {
     /// A connection for which compression was agreed on as the mode says: that is for the server to check, which ends
     /// the connection otherwise.
     async fn connect(&self, options: &ConnectOptions, target: Target) -> Result<Socket, Failure> {
-        let target = target.with("deflate", if self.deflate { "on" } else { "off" });
-        Ok(options.connect(format!("{}{target}", self.url)).await?)
+        Ok(options.connect(format!("{}{}", self.url, self.complete(target))).await?)
+    }
+
+    /// So many at a time: by HTTP/2, over one connection.
+    async fn open_many(&self, count: u64) -> Result<Vec<Socket>, Failure> {
+        let mut sockets = Vec::new();
+        let connection = match self.http {
+            HttpVersion::One => None,
+            HttpVersion::Two => Some(self.options.http2(self.url).await?),
+        };
+        for _ in 0..count {
+            let target = Target::new("/echo");
+            sockets.push(match &connection {
+                None => self.open(target).await?,
+                Some(connection) => connection.open(&self.complete(target).to_string()).await?,
+            });
+        }
+        Ok(sockets)
+    }
+
+    fn complete(&self, target: Target) -> Target {
+        target.with("deflate", if self.deflate { "on" } else { "off" })
     }
 
     /// Receives this message.

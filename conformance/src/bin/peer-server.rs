@@ -27,6 +27,10 @@ use wsproto_io::{AcceptOptions, Decision, Message, ServeOptions, Transport, WebS
 type Socket = WebSocket<Transport>;
 type Failure = Box<dyn Error + Send + Sync>;
 
+/// Most WebSockets of one connection of HTTP/2: all that the cases open. (nghttpx does not end its direction of a stream,
+/// which therefore keeps its place for some seconds more.)
+const STREAMS: u32 = 1000;
+
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let (mut deflate, mut cert, mut key) = (true, None, None);
@@ -46,6 +50,7 @@ async fn main() -> Result<(), Failure> {
         .compression(deflate.then(PerMessageDeflate::new));
     let mut options = ServeOptions::new()
         .accept(accept)
+        .http2(STREAMS)
         .decide(move |_, request| async move { decide(&request, deflate) })
         .on_error(|_, error| complain(error))
         .shutdown(async {

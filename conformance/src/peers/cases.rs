@@ -28,16 +28,19 @@ impl Cases {
         serde_json::from_str(include_str!("../../peers/cases.json"))
     }
 
-    /// What is expected of this case with this peer as a server: as the case says, but for the known deviations.
+    /// What is expected of this case with this peer in this role: as the case says, but for the known deviations.
     #[must_use]
-    pub fn check(&self, peer: &str, case: &Case) -> Check<'_> {
+    pub fn check(&self, peer: &str, role: &str, http: HttpVersion, case: &Case) -> Check<'_> {
         let mut check = Check { left_out: None, overrides: Vec::new() };
-        for deviation in &self.deviations {
-            if deviation.peer == peer && deviation.role == "server" && deviation.cases.contains(&case.name) {
-                match &deviation.expect {
-                    None => check.left_out = Some(&deviation.why),
-                    Some(expect) => check.overrides.extend(expect.iter()),
-                }
+        let known = self.deviations.iter().filter(|deviation| {
+            let here =
+                deviation.peer == peer && deviation.role == role && deviation.http.is_none_or(|only| only == http);
+            here && deviation.cases.contains(&case.name)
+        });
+        for deviation in known {
+            match &deviation.expect {
+                None => check.left_out = Some(&deviation.why),
+                Some(expect) => check.overrides.extend(expect.iter()),
             }
         }
         check
@@ -47,10 +50,23 @@ impl Cases {
 /// How connections are made.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub struct Mode {
+    /// By which version of HTTP.
+    pub http: HttpVersion,
     /// With permessage-deflate.
     pub deflate: bool,
     /// Over TLS.
     pub tls: bool,
+}
+
+/// A version of HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum HttpVersion {
+    /// A connection for each WebSocket.
+    #[serde(rename = "1.1")]
+    One,
+    /// A stream for each WebSocket (RFC 8441).
+    #[serde(rename = "2")]
+    Two,
 }
 
 /// One thing that is tried.
@@ -80,6 +96,8 @@ pub enum Action {
     PingByServer { payload: String },
     /// The client offers these, and both ends agree on that one.
     Subprotocol { offer: Vec<String>, agreed: Option<String> },
+    /// The client opens so many connections, then sends a message on each, which the server sends back.
+    AtATime { connections: u64, kind: Kind, size: usize },
     /// The client closes; both ends tell what they received.
     CloseByClient { code: u16, reason: String },
     /// The server closes; both ends tell what they received.
@@ -91,6 +109,8 @@ pub enum Action {
 struct Deviation {
     peer: String,
     role: String,
+    /// Only by this version of HTTP.
+    http: Option<HttpVersion>,
     cases: Vec<String>,
     /// What is seen instead, by the name of what is seen; none where the case cannot be tried.
     expect: Option<BTreeMap<String, Value>>,
@@ -155,7 +175,7 @@ mod tests {
     #[test]
     fn the_list_of_cases_is_complete() {
         let cases = Cases::load().unwrap();
-        assert_eq!(cases.modes.len(), 3);
+        assert_eq!(cases.modes.len(), 6);
         for kind in ["text", "binary"] {
             for size in [0, 125, 126, 65_535, 65_536, 4 << 20] {
                 let found = cases.cases.iter().any(|case| match &case.action {
@@ -176,22 +196,26 @@ mod tests {
     fn a_deviation_replaces_what_is_expected_and_is_as_exact() {
         let cases = Cases::load().unwrap();
         let find = |name| cases.cases.iter().find(|case| case.name == name).unwrap();
-        let check = cases.check("aiohttp", find("close-by-client-reason"));
+        let check = cases.check("aiohttp", "server", HttpVersion::One, find("close-by-client-reason"));
         let close = |code, reason| json!({"code": code, "reason": reason});
         assert_eq!(check.equal("reply", close(4001, "bye"), &close(1000, "")), Ok(()));
         assert!(check.equal("reply", close(4001, "bye"), &close(4001, "bye")).is_err());
         assert!(check.equal("seen at the server", close(4001, "bye"), &close(1000, "")).is_err());
-        let check = cases.check("aiohttp", find("close-by-server"));
+        let check = cases.check("aiohttp", "server", HttpVersion::One, find("close-by-server"));
         let told = json!({"code": 4002, "reason": null});
         assert_eq!(check.equal("reply at the server", close(4002, "bye"), &told), Ok(()));
-        assert!(cases.check("aiohttp", find("fragments-by-server-text")).left_out.is_some());
-        assert!(cases.check("ws", find("fragments-by-server-text")).left_out.is_none());
+        assert!(
+            cases.check("aiohttp", "server", HttpVersion::One, find("fragments-by-server-text")).left_out.is_some()
+        );
+        assert!(cases.check("ws", "server", HttpVersion::One, find("fragments-by-server-text")).left_out.is_none());
+        let many = |http| cases.check("hypercorn", "server", http, find("fifty-at-a-time")).left_out.is_some();
+        assert_eq!((many(HttpVersion::One), many(HttpVersion::Two)), (false, true));
     }
 
     #[test]
     fn a_wrong_byte_and_a_wrong_kind_are_seen() {
         let cases = Cases::load().unwrap();
-        let check = cases.check("ws", &cases.cases[0]);
+        let check = cases.check("ws", "server", HttpVersion::One, &cases.cases[0]);
         let text = Message::Text("abc".into());
         assert_eq!(check.message(&text, Some(&text)), Ok(()));
         assert!(check.message(&text, Some(&Message::Text("abd".into()))).unwrap_err().ends_with("they differ at 2"));

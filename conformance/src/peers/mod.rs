@@ -10,7 +10,7 @@ mod cases;
 mod payload;
 mod target;
 
-pub use cases::{Action, Case, Cases, Check, Mode};
+pub use cases::{Action, Case, Cases, Check, HttpVersion, Mode};
 pub use payload::{Kind, payload};
 pub use target::Target;
 
