@@ -49,8 +49,8 @@
 //! - `tls` (default): `wss`, by rustls with ring; [`tls`].
 //! - `blocking` (default): [`blocking`], on threads. Without TLS of its own.
 //! - `h2`: WebSockets over HTTP/2 (RFC 8441), for [`serve`] and for clients ([`Http2Connection`]).
-//! - `hyper`: WebSockets where [hyper](crate::hyper) speaks HTTP, at both ends; `tower`: [a layer](crate::tower) for its services;
-//!   `axum`: [an extractor](crate::axum) for its handlers.
+//! - `hyper`: WebSockets where [`hyper`] speaks HTTP, at both ends; `tower`: [a layer](mod@tower) for its services;
+//!   `axum`: [an extractor](mod@axum) for its handlers.
 //! - `http`: an `http::Request` can say where to connect ([`IntoTarget`]).
 //! - `tracing`: events with the target `wsproto`: beginnings, ends and errors of connections at `DEBUG`, Pings and Pongs at
 //!   `TRACE`. (Of the tokio driver.)

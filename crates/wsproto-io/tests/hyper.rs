@@ -172,7 +172,8 @@ async fn who_is_not_let_in() {
             let options = origin.map_or(by(http), |origin| by(http).origin(origin));
             if let_in {
                 closes(&mut soon(options.connect(server.url("/"))).await.unwrap()).await;
-                (server.seen().await, server.seen().await);
+                server.seen().await;
+                server.seen().await;
             } else {
                 let rejected = rejected(&options, server.url("/")).await;
                 assert_eq!((rejected.status, rejected.truncated), (403, false));

@@ -62,10 +62,10 @@ impl ConnectOptions {
     }
 
     /// Opens a WebSocket on a stream of a connection of HTTP/2 that hyper has to the server of this URL (RFC 8441): on as many as
-    /// one likes, beside other requests. [`drive`](super::hyper::drive) drives it, and shows how.
+    /// one likes, beside other requests. [`drive`](crate::hyper::drive) drives it, and shows how.
     ///
     /// As [`connect_http1`](Self::connect_http1) else. What a stream of hyper's cannot do is told
-    /// [there](super::hyper#what-lies-beneath).
+    /// [there](crate::hyper#what-lies-beneath).
     ///
     /// # Errors
     ///

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -61,8 +62,8 @@ fn recover<T: AsyncRead + AsyncWrite + Unpin + 'static>(
 ///
 /// Of a stream, to shut it down is `END_STREAM`.
 pub struct HyperStream {
-    /// `None` only while it is dropped.
-    io: Option<TokioIo<Upgraded>>,
+    /// `None` only while it is dropped. The lock, which nobody has to take, makes it `Sync`, as all other transports are.
+    io: Mutex<Option<TokioIo<Upgraded>>>,
     http2: bool,
     /// Whether our direction of a stream has ended, in order.
     finished: bool,
@@ -79,11 +80,12 @@ const LEFT_BYTES: usize = 256 * 1024;
 
 impl HyperStream {
     fn new(upgraded: Upgraded, http2: bool) -> Self {
-        Self { io: Some(TokioIo::new(upgraded)), http2, finished: false, ended: false }
+        Self { io: Mutex::new(Some(TokioIo::new(upgraded))), http2, finished: false, ended: false }
     }
 
     fn io(&mut self) -> io::Result<Pin<&mut TokioIo<Upgraded>>> {
-        self.io.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
+        let io = self.io.get_mut().unwrap_or_else(PoisonError::into_inner);
+        io.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 }
 
@@ -119,7 +121,8 @@ impl AsyncWrite for HyperStream {
 impl Drop for HyperStream {
     /// A `RST_STREAM` right behind our `END_STREAM` would be an error to the peer: its end is waited for without anybody.
     fn drop(&mut self) {
-        let Some(io) = self.io.take().filter(|_| self.http2 && self.finished && !self.ended) else { return };
+        let io = self.io.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(io) = io.filter(|_| self.http2 && self.finished && !self.ended) else { return };
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(timeout(LEFT_TIME, leave(io)));
         }
@@ -137,5 +140,17 @@ async fn leave(mut io: TokioIo<Upgraded>) {
 impl fmt::Debug for HyperStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HyperStream").field("http2", &self.http2).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever features somebody else asked for.
+    #[test]
+    fn a_transport_goes_from_thread_to_thread() {
+        fn shared<T: Send + Sync>() {}
+        shared::<Transport>();
     }
 }
