@@ -1,6 +1,6 @@
 //! The other end of a connection of HTTP/2, frame by frame (RFC 9113 §4): it says also what no library lets one say.
 
-#![allow(dead_code, clippy::unwrap_used, clippy::panic, unreachable_pub, missing_docs)]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub, missing_docs)]
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -282,6 +282,16 @@ impl Peer {
                 Some(frame) if wanted(&frame) => return frame,
                 Some(frame) if frame.kind != GOAWAY => seen.push(frame),
                 over => panic!("{over:?} behind {seen:?}"),
+            }
+        }
+    }
+
+    /// The GOAWAY that ends the connection.
+    pub async fn until_went(&mut self) -> Frame {
+        loop {
+            match self.next().await {
+                Some(frame) if frame.kind == GOAWAY => return frame,
+                frame => drop(frame.expect("a GOAWAY")),
             }
         }
     }
