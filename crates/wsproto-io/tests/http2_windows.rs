@@ -193,12 +193,19 @@ async fn p07_a_stream_that_ends_unread_gives_back_its_part_of_the_connection_s_w
     client.settle().await;
     let mut window = 2 * 64 * 1024;
     for stream in (3..203).step_by(2) {
-        client.send([request(stream, "/dropped")]).await;
-        for _ in 0..2 {
-            // (Of a stream that is over already it is thrown away, which costs the same.)
-            client.send([data(stream, vec![0; 16_384])]).await;
-            window -= 16_384;
+        // At once: so it is there, and unread, when the WebSocket is dropped.
+        let half = || data(stream, vec![0; 16_384]);
+        client.send([request(stream, "/dropped"), half(), half()]).await;
+        window -= 2 * 16_384;
+        let mut reset = None;
+        while reset.is_none() {
+            let frame = client.until(|frame| frame.is(RST_STREAM, stream) || frame.is(WINDOW_UPDATE, 0)).await;
+            match frame.kind {
+                RST_STREAM => reset = Some(frame.reason()),
+                _ => window += i64::from(frame.increment()),
+            }
         }
+        assert_eq!(reset, Some(Reason::CANCEL));
         while window < 40_000 {
             window += i64::from(client.until(|frame| frame.is(WINDOW_UPDATE, 0)).await.increment());
         }
