@@ -40,7 +40,9 @@ class Http2Connection extends Connection {
 export const deflater = (isServer) => new PerMessageDeflate({threshold: 0, maxPayload: MAX_MESSAGE_SIZE, isServer});
 
 // What the other end said of compression: the parameters, as a list of offers; none where it said nothing.
-export const parameters = (headers) => extension.parse(headers['sec-websocket-extensions'] ?? '')[DEFLATE];
+export function parameters({'sec-websocket-extensions': said}) {
+  return said && extension.parse(said)[DEFLATE];
+}
 
 export const format = (parameters) => extension.format({[DEFLATE]: [parameters]});
 
