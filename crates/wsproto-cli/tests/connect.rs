@@ -120,22 +120,27 @@ fn connect_ends_as_the_peer_says() {
             let mut socket = AcceptOptions::new().accept(stream).unwrap();
             socket.close(CloseCode::new(code).unwrap(), reason).unwrap();
         });
-        // Its input does not end.
-        let mut command = Command::new(BINARY);
-        command.args(["connect", &url]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let stdin = child.stdin.take();
-        let output = child.wait_with_output().unwrap();
+        let output = connect_and_listen(&url);
         match end {
             None => assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), "")),
             Some(end) => assert_fails(&output, end),
         }
         server.join().unwrap();
-        drop(stdin);
     }
     let (url, server) = once(|stream| drop(AcceptOptions::new().accept(stream).unwrap()));
-    assert_fails(&connect(&url, &[], b""), "(1006)");
+    assert_fails(&connect_and_listen(&url), "(1006)");
     server.join().unwrap();
+}
+
+/// As `connect`, with an input that does not end: so it sends nothing, not even a Close that might find the server gone.
+fn connect_and_listen(url: &str) -> Output {
+    let mut command = Command::new(BINARY);
+    command.args(["connect", url]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let stdin = child.stdin.take();
+    let output = child.wait_with_output().unwrap();
+    drop(stdin);
+    output
 }
 
 #[test]
