@@ -1,12 +1,12 @@
 //! What can be chosen for a connection, the same at both ends and for all drivers.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use wsproto::Limits;
 use wsproto::extension::Extension;
-use wsproto::extension::deflate::PerMessageDeflate;
+use wsproto::extension::deflate::{CodecPool, PerMessageDeflate};
 use wsproto::handshake::http1::HeadLimits;
 
 /// What clients and servers can choose alike.
@@ -22,13 +22,22 @@ pub(crate) struct Common {
 impl Default for Common {
     fn default() -> Self {
         Self {
-            extensions: vec![Arc::new(PerMessageDeflate::new())],
+            extensions: vec![Arc::new(PerMessageDeflate::new().pool(shared_pool()))],
             limits: Limits::default(),
             head_limits: HeadLimits::default(),
             handshake_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(10),
         }
     }
+}
+
+/// The pool of all connections for which nobody chose another: options that are made anew for each connection are no reason to
+/// keep codecs for each.
+fn shared_pool() -> &'static CodecPool {
+    /// Codecs of each kind: twice as many as by default, since clients and servers have other settings.
+    const IDLE: usize = 2 * CodecPool::DEFAULT_IDLE;
+    static POOL: OnceLock<CodecPool> = OnceLock::new();
+    POOL.get_or_init(|| CodecPool::new(IDLE))
 }
 
 impl fmt::Debug for Common {
