@@ -151,3 +151,27 @@ async fn a_stream_whose_websocket_has_failed_is_reset_while_it_is_kept() {
     assert_eq!(soon(was_reset.recv()).await, Some(Reason::CANCEL));
     drop(socket);
 }
+
+/// An end without a Close is no end in order: ours is a reset, also while the application keeps the WebSocket.
+#[tokio::test]
+async fn a_stream_that_ends_without_a_close_is_reset_while_it_is_kept() {
+    let (reset, mut was_reset) = mpsc::unbounded_channel();
+    let (url, _serving) = speak(move |(request, mut respond)| {
+        let mut send = respond.send_response(Response::new(()), false).unwrap();
+        send.send_data(Bytes::new(), true).unwrap();
+        let reset = reset.clone();
+        tokio::spawn(async move {
+            let mut body = request.into_body();
+            let ended = match body.data().await {
+                Some(Err(error)) => error.reason(),
+                other => panic!("{other:?}"),
+            };
+            reset.send(ended).unwrap();
+        });
+    })
+    .await;
+    let mut socket = soon(over_http2().connect(&url)).await.unwrap();
+    assert_eq!(soon(socket.recv()).await.unwrap_err().close_code(), Some(1006));
+    assert_eq!(soon(was_reset.recv()).await, Some(Some(Reason::CANCEL)));
+    drop(socket);
+}

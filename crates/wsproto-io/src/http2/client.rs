@@ -19,7 +19,7 @@ use super::batching::Batching;
 use super::hub::{Driven, Hub};
 use super::inbox::io_error;
 use super::stream::Http2Stream;
-use super::{STREAM_WINDOW, STREAMS, connection_window};
+use super::{FRAME_BUDGET, STREAM_WINDOW, STREAMS, connection_window};
 use crate::error::{Error, Rejected};
 use crate::heads;
 use crate::target::{IntoTarget, Target};
@@ -62,6 +62,7 @@ impl Http2Connection {
         let mut builder = h2::client::Builder::new();
         builder
             .enable_push(false)
+            .data_frame_budget(FRAME_BUDGET)
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(connection_window(STREAMS))
             .max_header_list_size(u32::try_from(options.connecting().common.head_limits.size).unwrap_or(u32::MAX))
@@ -73,11 +74,12 @@ impl Http2Connection {
         let (settle, settled) = watch::channel(false);
         let mut driven = Driven::new(connection);
         let hub = Arc::clone(&driven.hub);
+        let opened = Arc::clone(&hub);
         tokio::spawn(async move {
             let mut streams = STREAMS;
             let _ = poll_fn(|cx| {
-                let open = u32::try_from(driven.hub.streams()).unwrap_or(u32::MAX);
                 driven.poll(cx, |connection, cx| {
+                    let open = u32::try_from(opened.streams()).unwrap_or(u32::MAX);
                     if open > streams {
                         streams = open.saturating_mul(2);
                         connection.set_target_window_size(connection_window(streams));

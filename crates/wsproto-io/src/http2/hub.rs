@@ -26,8 +26,8 @@ struct State {
     woken: Vec<Arc<Inbox>>,
     /// The streams that we have ended, with the time by which the peer has to, in this order.
     left: VecDeque<(Instant, Weak<Inbox>)>,
-    /// Whether there is one more of those since they were looked at.
-    has_new_left: bool,
+    /// Whether there is one more of those, or of the others, since they were looked at.
+    has_news: bool,
     /// Who drives the connection, while it waits.
     driver: Option<Waker>,
 }
@@ -40,9 +40,14 @@ impl Hub {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts one stream more.
+    /// Counts one stream more. Whoever drives the connection looks at how many there are.
     pub(super) fn enter(&self) {
         self.streams.fetch_add(1, Ordering::Relaxed);
+        let mut state = self.state();
+        state.has_news = true;
+        let driver = state.driver.take();
+        drop(state);
+        driver.into_iter().for_each(Waker::wake);
     }
 
     /// Counts one stream less.
@@ -71,7 +76,7 @@ impl Hub {
             state.left.retain(|(_, inbox)| inbox.strong_count() > 0);
         }
         state.left.push_back((Instant::now() + LEFT, inbox));
-        state.has_new_left = true;
+        state.has_news = true;
         let driver = state.driver.take();
         drop(state);
         driver.into_iter().for_each(Waker::wake);
@@ -80,7 +85,7 @@ impl Hub {
     /// The next stream that is waited for, and until when.
     fn next_left(&self) -> Option<(Instant, Weak<Inbox>)> {
         let mut state = self.state();
-        state.has_new_left = false;
+        state.has_news = false;
         while state.left.front().is_some_and(|(_, inbox)| inbox.strong_count() == 0) {
             state.left.pop_front();
         }
@@ -94,7 +99,7 @@ impl Hub {
         self.take();
         if polled.is_pending() {
             let mut state = self.state();
-            if state.woken.is_empty() && !state.has_new_left {
+            if state.woken.is_empty() && !state.has_news {
                 state.driver = Some(cx.waker().clone());
             } else {
                 cx.waker().wake_by_ref();
@@ -164,6 +169,23 @@ impl<C> Drop for Driven<C> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A stream that has come may need a larger window for the connection, and nothing else wakes it.
+    #[test]
+    fn a_stream_more_is_looked_at_by_who_drives_the_connection() {
+        struct Woken(AtomicUsize);
+        impl std::task::Wake for Woken {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let (hub, woken) = (Hub::default(), Arc::new(Woken(AtomicUsize::new(0))));
+        let waker = Waker::from(Arc::clone(&woken));
+        assert!(hub.poll(&mut Context::from_waker(&waker), |_| Poll::<()>::Pending).is_pending());
+        assert_eq!(woken.0.load(Ordering::Relaxed), 0);
+        hub.enter();
+        assert_eq!((woken.0.load(Ordering::Relaxed), hub.streams()), (1, 1));
+    }
 
     #[tokio::test]
     async fn streams_that_have_ended_are_not_kept_in_mind() {

@@ -114,8 +114,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
                         // "a server [...] SHOULD initiate a TCP Close immediately" (RFC 6455 §7.1.1).
                         said = Pin::new(&mut self.stream).poll_shutdown(cx).map(|_| ());
                     }
-                    if said.is_ready() && self.multiplexed.is_some() {
+                    if let Some(by) = self.multiplexed.filter(|_| said.is_ready()) {
                         // What still comes on the stream is seen to by its connection.
+                        if !ends {
+                            (by.reset)(&mut self.stream);
+                        }
                         self.ending = Ending::Over;
                     } else if said.is_ready() {
                         let until = if waits { closing } else { closing.min(deadline(LINGER)) };
