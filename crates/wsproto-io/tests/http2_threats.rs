@@ -279,6 +279,19 @@ fn p07_a_stalled_stream_fed_byte_by_byte_holds_little() {
     assert!(most < MIB, "{most} bytes");
 }
 
+/// As many at once, on a connection of few streams: `h2` counts them, and the thread may be late.
+#[tokio::test]
+async fn p07_small_frames_that_come_at_once_end_nothing() {
+    for streams in [1, 21] {
+        let server = Server::echo(options().http2(streams)).await;
+        let mut client = Peer::client(server.address).await;
+        client.open(1, "/").await;
+        let message = masked(&[7; 9_992]);
+        client.send(message.iter().map(|byte| data(1, [*byte]))).await;
+        assert_eq!(client.bytes(1, 9_996).await[4..], [7; 9_992]);
+    }
+}
+
 /// 200 streams, of which 100 end in the middle of a frame: the others lose nothing.
 #[tokio::test]
 async fn p08_of_200_streams_100_die() {

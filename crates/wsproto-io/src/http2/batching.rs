@@ -21,6 +21,8 @@ pub(crate) struct Batching<S> {
     read: Vec<u8>,
     taken: usize,
     filled: usize,
+    /// Bytes that were read since the transport last had nothing, or somebody else had a turn.
+    in_turn: usize,
     /// What was gathered; `written` bytes have left.
     gathered: Vec<u8>,
     written: usize,
@@ -36,19 +38,27 @@ impl<S> Batching<S> {
     /// Of a transport from which these first bytes were read already.
     pub(super) fn new(inner: S, first: Vec<u8>) -> Self {
         let filled = first.len();
-        Self { inner, read: first, taken: 0, filled, gathered: Vec::new(), written: 0 }
+        Self { inner, read: first, taken: 0, filled, in_turn: 0, gathered: Vec::new(), written: 0 }
     }
 }
 
 impl<S: AsyncRead + Unpin> Batching<S> {
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.in_turn >= MAX_READ {
+            // `h2` reads on for as long as there is something; only behind its turn is taken what arrived (`hub.rs`).
+            self.in_turn = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let mut buffer = lend::read_buffer(MAX_READ);
         let mut space = ReadBuf::new(&mut buffer);
         let read = Pin::new(&mut self.inner).poll_read(cx, &mut space);
         let filled = space.filled().len();
         if filled > 0 {
             (self.read, self.filled) = (buffer, filled);
+            self.in_turn += filled;
         } else {
+            self.in_turn = 0;
             lend::return_read_buffer(buffer);
         }
         read
@@ -189,6 +199,28 @@ mod tests {
         let mut batching = Batching::new(near, Vec::new());
         batching.read_exact(&mut [0; 10]).await.unwrap();
         assert_eq!((batching.taken, batching.filled), (10, 60_000));
+    }
+
+    /// Who has much to say lets others have their turn.
+    #[tokio::test]
+    async fn a_turn_is_bounded() {
+        let (near, mut far) = duplex(10_000_000);
+        far.write_all(&[7; 1_000_000]).await.unwrap();
+        let mut batching = Batching::new(near, Vec::new());
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let (mut turns, mut in_turn, mut longest, mut all) = (1, 0, 0, 0);
+        while all < 1_000_000 {
+            let mut bytes = [0; 8192];
+            let mut space = ReadBuf::new(&mut bytes);
+            if Pin::new(&mut batching).poll_read(&mut cx, &mut space).is_ready() {
+                in_turn += space.filled().len();
+                all += space.filled().len();
+                longest = longest.max(in_turn);
+            } else {
+                (turns, in_turn) = (turns + 1, 0);
+            }
+        }
+        assert_eq!((turns, longest), (16, MAX_READ));
     }
 
     /// Counts writes, and takes so much at a time.

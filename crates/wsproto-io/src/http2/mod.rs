@@ -46,3 +46,7 @@ pub(crate) const fn connection_window(streams: u32) -> u32 {
     let window = STREAM_WINDOW.saturating_mul(streams);
     if window > MOST { MOST } else { window }
 }
+
+/// What small DATA frames may cost a connection (`h2` counts 256 bytes for each, less its length), in bytes, until they are
+/// taken, which is behind each turn: as many as a turn can hold, so that nobody is ended for a thread that was late.
+pub(crate) const FRAME_BUDGET: usize = 4 * 1024 * 1024;

@@ -23,7 +23,7 @@ use wsproto::handshake::{HeadError, HttpVersion, Request, RequestError, Response
 use super::hub::{Driven, Hub};
 use super::inbox::{Inbox, io_error};
 use super::stream::Http2Stream;
-use super::{STREAM_WINDOW, connection_window};
+use super::{FRAME_BUDGET, STREAM_WINDOW, connection_window};
 use crate::accepting::Refusal;
 use crate::decision::Decision;
 use crate::error::Error;
@@ -48,6 +48,7 @@ pub(crate) async fn begin<T: AsyncRead + AsyncWrite + Unpin>(
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(connection_window(streams))
         .max_concurrent_streams(streams)
+        .data_frame_budget(FRAME_BUDGET)
         .max_header_list_size(u32::try_from(head_limit).unwrap_or(u32::MAX))
         .max_send_buffer_size(STREAM_WINDOW as usize);
     builder.handshake(io).await.map_err(|error| Error::Io(io_error(error)))
