@@ -233,6 +233,11 @@ async fn pages_of_the_options() {
         let answer = ask(server.address, format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.ends_with(body), "{answer}");
     }
+    // A request for a WebSocket that is wrong gets none.
+    let wrong =
+        "GET /a HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 12\r\n";
+    let answer = ask(server.address, format!("{wrong}Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")).await;
+    assert!(answer.starts_with("HTTP/1.1 426 "), "{answer}");
 }
 
 type ByHand = h2::client::SendRequest<Bytes>;

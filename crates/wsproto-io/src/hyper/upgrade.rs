@@ -76,8 +76,8 @@ impl AcceptOptions {
     ///
     /// # Errors
     ///
-    /// The client's: the request is refused, with the answer to send. Yours, with the status 500, where hyper's connection does
-    /// no upgrades.
+    /// The client's: the request is refused, with the answer to send. Yours, with the status 500, where it is no
+    /// request of hyper's, or somebody took its upgrade before.
     pub fn upgrade<B>(&self, request: &mut Request<B>) -> Result<(Response<Bytes>, Upgrading), Refused> {
         self.upgrade_with(request, Decision::accept())
     }
@@ -104,7 +104,9 @@ impl AcceptOptions {
 /// The request as one for a WebSocket.
 fn valid(accepting: &Accepting, head: &Head<'_>) -> Result<ServerHandshake, Refused> {
     let refuse = |error| {
-        let refusal = accepting.refuse(error, head.plain().as_ref(), head.version());
+        // Who wants a WebSocket and asks wrongly is told so, and is shown no page.
+        let plain = matches!(error, RequestError::NotWebSocket).then(|| head.plain()).flatten();
+        let refusal = accepting.refuse(error, plain.as_ref(), head.version());
         Refused::new(refusal, head.version)
     };
     let request = head.as_request().map_err(|_| refuse(RequestError::NotWebSocket))?;
@@ -235,7 +237,7 @@ impl Refused {
         Self((response, error).into())
     }
 
-    /// The answer to send: status, headers and body, a short text. Over HTTP/1.1 it ends the connection.
+    /// The answer to send: status, headers and body, a short text. Over HTTP/1.1 it ends the connection, unless the fault was ours.
     #[must_use]
     pub fn response(self) -> Response<Bytes> {
         self.0.0
