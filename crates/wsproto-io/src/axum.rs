@@ -62,7 +62,8 @@ impl WebSocketUpgrade {
         Self { decision, ..self }
     }
 
-    /// Is told of the error that the request, the handshake or the handler ends with. Default: nobody is told.
+    /// Is told of the error that ends it from here on: a rejection by origin, host or decision, the handshake, the handler. (An
+    /// invalid request is refused by the extractor.) Default: nobody is told.
     pub fn on_error(self, tell: impl FnOnce(&Error) + Send + 'static) -> Self {
         Self { tell: Box::new(tell), ..self }
     }

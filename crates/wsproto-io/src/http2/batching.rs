@@ -1,4 +1,4 @@
-//! A transport that is read in large pieces, and written once for each turn.
+//! A transport that is read in large pieces, and written a frame at a time.
 
 use std::io::{self, IoSlice};
 use std::mem;
@@ -9,11 +9,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::lend::{self, MAX_READ};
 
-/// A transport for `h2`, which reads some 8 KiB at a time, and writes most DATA frames one by one.
+/// A transport for `h2`, which reads some 8 KiB at a time, and writes the head and the payload of a DATA frame one by one.
 ///
 /// Here it is read into a large buffer that the thread lends, from which `h2` is served until it is empty; and what is written is
-/// gathered until it is flushed, or is much: then it leaves in front of the frame that made it so, which is not copied. While
-/// nothing happens there is no buffer.
+/// gathered until it is flushed, or is much: then it leaves in front of the frame that made it so, which is not copied. (`h2`
+/// flushes behind each DATA frame of 256 bytes and more.) While nothing happens there is no buffer.
 #[derive(Debug)]
 pub(crate) struct Batching<S> {
     inner: S,

@@ -2,7 +2,7 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `batching.rs` | a transport that is read in large pieces, and written once for each turn |
+//! | `batching.rs` | a transport that is read in large pieces, and written a frame at a time |
 //! | `hub.rs` | a connection's turns, after each of which all that arrived is taken from `h2` |
 //! | `inbox.rs` | what arrived on one stream and was not read yet |
 //! | `chunks.rs` | those bytes, few places for many small frames |

@@ -46,7 +46,9 @@
 //!   [`Transport`], the socket itself comes back, as over [`serve`](crate::serve): [`Transport::tcp`] has it. Of any other type
 //!   it works through hyper's `Upgraded`. What the client sent behind its request is not lost.
 //! - **HTTP/2**: one stream, through `Upgraded`. hyper copies what is written, and keeps up to three writes, which are 16 KiB
-//!   at most here; its windows are those of its builder. What arrives is taken from `h2` only by reading: where the application
+//!   at most here; its windows are those of its builder: by default a
+//!   stream's is as large as the connection's, so that one WebSocket that nobody reads stops all others of its connection (choose a
+//!   smaller `initial_stream_window_size`). What arrives is taken from `h2` only by reading: where the application
 //!   takes no messages, many small DATA frames may wait there, and then `h2` ends the whole connection
 //!   (`too_many_data_frames`). A stream that is dropped before its end gets `END_STREAM`, too, and the peer knows by the missing
 //!   Close (1006). Who needs it better takes the feature `h2`, where this crate drives HTTP/2 by itself.
